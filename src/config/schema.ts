@@ -1,0 +1,154 @@
+import { z } from "zod";
+
+const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+
+/** `500ms`, `10s`, `2m`, `1h` → milliseconds. */
+export const duration = z
+  .string()
+  .regex(/^\d+(ms|s|m|h)$/, "write a duration such as 500ms, 10s or 2m")
+  .transform((text) => {
+    const [, count, unit] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
+    return Number(count) * units[unit as keyof typeof units];
+  });
+
+/** `env:NAME` or `file:PATH`; the loader puts the value in its place. */
+export const secretReference = z
+  .string()
+  .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/, "write env:NAME or file:PATH, never the secret itself");
+
+const environment = z.record(
+  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "a variable's name has letters, digits and underscores"),
+  z.union([z.string(), z.number(), z.boolean()]).transform(String),
+);
+
+const relativePath = z
+  .string()
+  .min(1)
+  .refine(
+    (path) => !path.startsWith("/") && !path.split("/").includes(".."),
+    "stay inside: a relative path without ..",
+  );
+
+/** By lockfile or package ("auto"), a shell command, or not at all. */
+const command = z.union([z.literal(false), z.string().min(1)]);
+
+const ecosystem = z.strictObject({
+  config: relativePath,
+  /** Names of the file's apps to deploy; all of them by default. */
+  only: z.array(z.string().min(1)).min(1).optional(),
+});
+/** PM2's own names, as in an ecosystem file; what PM2 knows and we do not is passed on. */
+const inlinePm2 = z.looseObject({
+  script: z.string().min(1),
+  name: z.string().min(1).optional(),
+  instances: z.union([z.number().int(), z.literal("max"), z.string().regex(/^-?\d+$/)]).optional(),
+});
+
+export const triggers = ["push", "request", "workflow_run", "release", "deployment"] as const;
+
+export const appSchema = z.strictObject({
+  repository: z.string().min(1),
+  branch: z.string().min(1).default("main"),
+  root: z.string().min(1),
+  secrets: z.array(secretReference).default([]),
+  on: z.array(z.enum(triggers)).min(1).default(["push", "request"]),
+  workflow: z.string().min(1).optional(),
+  directory: relativePath.default("."),
+  watch: z.array(z.string().min(1)).min(1).optional(),
+  shared: z.array(relativePath).default([]),
+  install: command.default("auto"),
+  build: command.default("auto"),
+  migrate: z.string().min(1).optional(),
+  hooks: z
+    .strictObject({ beforeRollout: z.string().min(1).optional(), afterRollout: z.string().min(1).optional() })
+    .prefault({}),
+  env: environment.default({}),
+  envFile: z.string().min(1).optional(),
+  buildEnv: environment.default({}),
+  pm2: z.union([ecosystem, inlinePm2]),
+  port: z.number().int().min(1).max(65535).optional(),
+  health: z
+    .strictObject({
+      path: z.string().startsWith("/").optional(),
+      timeout: duration.prefault("5s"),
+      successes: z.number().int().min(1).max(100).default(3),
+      ready: duration.prefault("30s"),
+      soak: duration.prefault("5s"),
+      watch: duration.prefault("10s"),
+    })
+    .prefault({}),
+  preflight: z.boolean().default(true),
+  drain: z.union([z.literal(false), z.strictObject({ timeout: duration.prefault("20s") })]).prefault({}),
+  rollout: z
+    .strictObject({
+      surge: z
+        .union([
+          z.number().int().min(1),
+          z.string().regex(/^([1-9]\d?|100)%$/, "a number, or a share such as 50%"),
+        ])
+        .default("50%"),
+    })
+    .prefault({}),
+  timeouts: z
+    .strictObject({
+      install: duration.prefault("10m"),
+      build: duration.prefault("15m"),
+      migrate: duration.prefault("10m"),
+    })
+    .prefault({}),
+  keep: z.number().int().min(1).default(5),
+});
+
+export const scopes = ["read", "deploy", "admin"] as const;
+export type Scope = (typeof scopes)[number];
+
+export const configSchema = z.strictObject({
+  dataDir: z.string().min(1).default(".dropless"),
+  server: z
+    .strictObject({
+      host: z.string().min(1).default("127.0.0.1"),
+      port: z.number().int().min(0).max(65535).default(9000),
+      publicUrl: z.url().optional(),
+      trustProxy: z.array(z.string().min(1)).default([]),
+    })
+    .prefault({}),
+  tokens: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1),
+        scope: z.enum(scopes),
+        sha256: z.string().regex(/^[0-9a-f]{64}$/, "64 hex digits, as `dropless token create` prints them"),
+      }),
+    )
+    .default([]),
+  pm2Home: z.string().min(1).optional(),
+  apps: z.record(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "a name has letters, digits, dots, dashes, underscores"),
+    appSchema,
+  ),
+});
+
+type ParsedApp = z.output<typeof appSchema>;
+
+/** One app, ready to use: paths absolute, secrets resolved, defaults filled in. Durations in milliseconds. */
+export interface AppConfig extends Omit<ParsedApp, "secrets"> {
+  name: string;
+  /** Absolute. */
+  root: string;
+  /** The secrets themselves. */
+  secrets: string[];
+  /** Absolute when given. */
+  envFile?: string;
+}
+
+export interface Config extends Omit<z.output<typeof configSchema>, "apps" | "pm2Home"> {
+  /** The file it came from; absolute. */
+  file: string;
+  /** Absolute. */
+  dataDir: string;
+  /** Absolute. */
+  pm2Home: string;
+  apps: Record<string, AppConfig>;
+}

@@ -1,0 +1,30 @@
+import { randomBytes } from "node:crypto";
+
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+
+const encode = (value: bigint, length: number): string => {
+  let text = "";
+  for (let rest = value, i = 0; i < length; i++, rest >>= 5n) text = alphabet[Number(rest & 31n)] + text;
+  return text;
+};
+
+/**
+ * A maker of deploy ids: 26 characters, Crockford's base 32 (as in ULID): 48 bits of milliseconds, then 80
+ * random bits. Ids sort by time, also when the clock stands still or jumps back: then the last time is kept
+ * and the random part counts up.
+ */
+export function createIds(now: () => number = Date.now, random = randomBytes) {
+  let lastTime = 0;
+  let lastRandom = 0n;
+  return (): string => {
+    const time = now();
+    if (time > lastTime) {
+      lastTime = time;
+      lastRandom = BigInt(`0x${random(10).toString("hex")}`);
+    } else {
+      // A random stride, so that a neighbour's id cannot be guessed from one's own.
+      lastRandom = (lastRandom + 1n + BigInt(`0x${random(8).toString("hex")}`)) & ((1n << 80n) - 1n);
+    }
+    return encode(BigInt(lastTime), 10) + encode(lastRandom, 16);
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * The seams between the parts: what the pipeline and the HTTP side need, and an adapter gives.
+ * Names are DESIGN's; nothing here knows SQLite, PM2, git or Fastify.
+ */
+import type { Commit, Deploy, DeployStatus, Outcome, Running } from "./deploy.js";
+import type { Receipt } from "./receipt.js";
+import type { AppState, Delivery, DeployRequest, LiveRelease } from "./request.js";
+import type { StepName, StepStatus } from "./step.js";
+
+export type Stream = "stdout" | "stderr" | "dropless";
+
+/** One line of a deploy's log; `line` counts from 1. `text` keeps its ANSI colours and has no line end. */
+export interface LogLine {
+  line: number;
+  text: string;
+  stream: Stream;
+  step: StepName | null;
+  /** ISO 8601. */
+  time: string;
+}
+
+/** Where a deploy's output goes. Secrets are redacted behind it; no call waits for a reader. */
+export interface LogWriter {
+  /** `text` may hold several lines, or a part of one without its end: framing is the writer's. */
+  write(stream: "stdout" | "stderr", text: string): void;
+  /** A whole line by dropless itself. */
+  say(text: string): void;
+  /** The boundary of a step, also an event of its own. */
+  step(name: StepName, status: StepStatus, durationMs?: number): void;
+  /** A change of the deploy's status. */
+  status(status: DeployStatus): void;
+  /** Ends a partial line and waits until everything is in the file. */
+  flush(): Promise<void>;
+}
+
+/** One event of a deploy's stream, numbered from 1 without a gap. */
+export type LogEvent =
+  | { id: number; event: "log"; data: LogLine }
+  | {
+      id: number;
+      event: "step";
+      data: { name: StepName; status: StepStatus; durationMs?: number; time: string };
+    }
+  | { id: number; event: "status"; data: { status: DeployStatus; time: string } };
+
+export interface DeployLogs {
+  /** Opens for writing; after a restart it goes on behind the last whole event. One writer per deploy. */
+  open(deploy: string): LogWriter;
+  /**
+   * Events after `after` (an event's id; 0 for all), in order, each once. With `follow` it goes on until the
+   * log is closed or `signal` aborts; a slow reader only delays itself.
+   */
+  read(
+    deploy: string,
+    options: { after?: number; follow?: boolean; signal?: AbortSignal },
+  ): AsyncIterable<LogEvent>;
+  /** The last `count` lines. */
+  tail(deploy: string, count: number): Promise<string[]>;
+  /** No more will come (the deploy ended): followers get the rest, then their end. */
+  close(deploy: string): Promise<void>;
+}
+
+/** What the pipeline writes down about its deploy. Each call is durable when it returns, then published. */
+export interface Recorder {
+  readonly deploy: Running;
+  step(name: StepName, status: StepStatus): void;
+  commit(commit: Commit): void;
+  release(name: string): void;
+  previous(name: string | undefined): void;
+  receipt(receipt: Receipt): void;
+  decide(decision: "forward" | "back"): void;
+  /** This deploy's release is live now (`forward`), or an earlier one is again. One transaction. */
+  live(live: LiveRelease, left?: AppState["left"]): void;
+  app(): AppState;
+}
+
+/** Runs one claimed deploy to its outcome; never throws. Aborting `signal` means cancel. */
+export type RunDeploy = (recorder: Recorder, signal: AbortSignal) => Promise<Outcome>;
+
+export type Submission =
+  | { kind: "queued"; deploy: Deploy; position: number; token: string }
+  | { kind: "duplicate"; deploy: Deploy }
+  | { kind: "held"; app: string; reason: string };
+
+export interface DeployFilter {
+  app?: string;
+  status?: DeployStatus;
+  /** 1 to 100. */
+  limit: number;
+  /** Only deploys older than this id. */
+  before?: string;
+}
+
+/** Everything the outside can ask of the queue. Synchronous calls are durable when they return. */
+export interface Queue {
+  /** All requests of one delivery in one transaction. Held apps are not remembered. */
+  deliver(delivery: Delivery, requests: DeployRequest[]): Submission[];
+  /** A person's deploy, or rollback to the release named in `ref`. */
+  ask(request: DeployRequest): Submission;
+  /** Fault `not_found` | `not_cancelable` (it has ended). */
+  cancel(id: string): Deploy;
+  hold(app: string, reason: string, by: string): AppState;
+  resume(app: string): AppState;
+  app(app: string): AppState;
+  get(id: string): Deploy | undefined;
+  list(filter: DeployFilter): { deploys: Deploy[]; next?: string };
+  /** Succeeded deploys of an app whose release might still be there, newest first. */
+  succeeded(app: string): Deploy[];
+  position(id: string): number | undefined;
+  /** May the bearer of this deploy token read this deploy? */
+  tokenReads(token: string, id: string): boolean;
+  /** Called after each durable change of a deploy. */
+  subscribe(listener: (deploy: Deploy) => void): () => void;
+  /** Resumes what was running when the process died, then works through the queue. */
+  start(): void;
+  /** No new deploy starts; resolves when the running one has ended or was handed over to the next start. */
+  stop(options: { graceMs: number }): Promise<void>;
+}
+
+export interface Instance {
+  pmId: number;
+  /** PM2's name. */
+  name: string;
+  pid: number;
+  /** `online`, `launching`, `stopped`, `errored`, …: PM2's word. */
+  status: string;
+  /** The number the app knows itself by (NODE_APP_INSTANCE). */
+  number: number;
+  /** Name of the release it runs; absent for one started by hand. */
+  release?: string;
+  deploy?: string;
+  restarts: number;
+  /** Milliseconds. */
+  uptimeMs: number;
+  memoryBytes: number;
+  cwd: string;
+  script: string;
+}

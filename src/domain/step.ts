@@ -1,0 +1,22 @@
+export const stepNames = [
+  "fetch",
+  "install",
+  "build",
+  "migrate",
+  "preflight",
+  "rollout",
+  "activate",
+  "watch",
+  "prune",
+] as const;
+export type StepName = (typeof stepNames)[number];
+export type StepStatus = "pending" | "running" | "succeeded" | "failed" | "skipped";
+
+export interface Step {
+  name: StepName;
+  status: StepStatus;
+  startedAt?: string;
+  durationMs?: number;
+}
+
+export const pendingSteps = (): Step[] => stepNames.map((name) => ({ name, status: "pending" }));
