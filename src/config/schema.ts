@@ -1,4 +1,13 @@
+import { isIP } from "node:net";
 import { z } from "zod";
+import { isBranchName } from "../domain/ref.js";
+
+const isNetwork = (text: string): boolean => {
+  const [address = "", bits, ...more] = text.split("/");
+  const family = isIP(address);
+  if (!family || more.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+};
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 
@@ -29,6 +38,19 @@ const relativePath = z
     "stay inside: a relative path without ..",
   );
 
+const repository = z
+  .string()
+  .regex(
+    /^(?!-)(?![a-z0-9+]*::)[^\s\u0000-\u001f\u007f]+$/i,
+    "a git URL or a path, without spaces or a leading dash",
+  );
+
+/** What git itself accepts as a branch's name, less what could be taken for an option or a full ref. */
+const branch = z
+  .string()
+  .refine((name) => !name.startsWith("refs/"), "the bare name, such as main, without refs/heads/")
+  .refine(isBranchName, "a branch's name as git writes it");
+
 /** By lockfile or package ("auto"), a shell command, or not at all. */
 const command = z.union([z.literal(false), z.string().min(1)]);
 
@@ -47,9 +69,12 @@ const inlinePm2 = z.looseObject({
 export const triggers = ["push", "request", "workflow_run", "release", "deployment"] as const;
 
 export const appSchema = z.strictObject({
-  repository: z.string().min(1),
-  branch: z.string().min(1).default("main"),
-  root: z.string().min(1),
+  repository,
+  branch: branch.default("main"),
+  root: z
+    .string()
+    .min(1)
+    .refine((path) => !/^\/+$/.test(path), "a folder of its own, never /"),
   secrets: z.array(secretReference).default([]),
   on: z.array(z.enum(triggers)).min(1).default(["push", "request"]),
   workflow: z.string().min(1).optional(),
@@ -99,6 +124,14 @@ export const appSchema = z.strictObject({
   keep: z.number().int().min(1).default(5),
 });
 
+/** Addresses whose X-Forwarded-For counts. */
+const proxy = z
+  .string()
+  .refine(
+    (text) => ["loopback", "linklocal", "uniquelocal"].includes(text) || isNetwork(text),
+    "an address, a network such as 10.0.0.0/8, or loopback",
+  );
+
 export const scopes = ["read", "deploy", "admin"] as const;
 export type Scope = (typeof scopes)[number];
 
@@ -108,8 +141,11 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: z.string().min(1).default("127.0.0.1"),
       port: z.number().int().min(0).max(65535).default(9000),
-      publicUrl: z.url().optional(),
-      trustProxy: z.array(z.string().min(1)).default([]),
+      publicUrl: z
+        .url({ protocol: /^https?$/, error: "a full URL such as https://deploy.example.com" })
+        .transform((url) => url.replace(/\/+$/, ""))
+        .optional(),
+      trustProxy: z.array(proxy).default([]),
     })
     .prefault({}),
   tokens: z

@@ -1,0 +1,88 @@
+import { dirname } from "node:path";
+import type { z } from "zod";
+import { configInvalid, readConfigFile } from "./document.js";
+import { type ConfigFault, configFaults } from "./faults.js";
+import { absolutePath, findConfig, type Surroundings, surroundings } from "./find.js";
+import { brokenRules } from "./rules.js";
+import { salvage } from "./salvage.js";
+import { type AppConfig, type Config, configSchema } from "./schema.js";
+import { resolveSecret } from "./secrets.js";
+
+export interface LoadOptions extends Partial<Surroundings> {
+  /** The value of `--config`. */
+  config?: string;
+  /**
+   * `false`: leave the secrets out, for the command line, which needs none of them and is often run where
+   * they are not set.
+   */
+  secrets?: boolean;
+}
+
+export interface Loaded {
+  config: Config;
+  /** Variables that hold secrets: `forgetSecrets` takes them out of the environment. */
+  secretEnvNames: string[];
+}
+
+type Parsed = z.output<typeof configSchema>;
+
+function complete(parsed: Parsed, file: string, around: Surroundings, withSecrets: boolean) {
+  const folder = dirname(file);
+  const absolute = (path: string) => absolutePath(path, folder, around.home);
+  // `./api` counts from the file's folder as every path does; URLs stay as they are.
+  const repository = (text: string) => (/^(\.{1,2}|~)(\/|$)/.test(text) ? absolute(text) : text);
+  const faults: ConfigFault[] = [];
+
+  const secretsOf = (name: string, references: string[]): string[] =>
+    references.flatMap((reference, index) => {
+      const found = resolveSecret(reference, folder, around.home, around.env);
+      if ("secret" in found) return [found.secret];
+      faults.push({ path: `apps.${name}.secrets.${index}`, ...found.fault });
+      return [];
+    });
+
+  // Without a prototype, so that `apps["constructor"]` from a request finds nothing.
+  const apps: Record<string, AppConfig> = Object.create(null);
+  for (const [name, app] of Object.entries(parsed.apps))
+    apps[name] = {
+      ...app,
+      name,
+      secrets: withSecrets ? secretsOf(name, app.secrets) : [],
+      repository: repository(app.repository),
+      root: absolute(app.root),
+      envFile: app.envFile === undefined ? undefined : absolute(app.envFile),
+    };
+  const config: Config = {
+    ...parsed,
+    file,
+    dataDir: absolute(parsed.dataDir),
+    pm2Home: absolute(parsed.pm2Home ?? (around.env.PM2_HOME || "~/.pm2")),
+    apps,
+  };
+  return { config, faults: [...faults, ...brokenRules(config)] };
+}
+
+/**
+ * The configuration, ready to use: paths absolute (relative ones count from the file's folder), secrets in
+ * place of their references, defaults filled in. Throws `config_invalid` naming every fault at once.
+ */
+export function loadConfig(options: LoadOptions = {}): Loaded {
+  const { cwd, env, home } = surroundings();
+  const around = { cwd: options.cwd ?? cwd, env: options.env ?? env, home: options.home ?? home };
+  const file = findConfig(options.config, around);
+  const { data, locate } = readConfigFile(file);
+
+  const parsed = configSchema.safeParse(data);
+  const faults = parsed.success ? [] : configFaults(parsed.error.issues, data, configSchema);
+  const usable = parsed.success ? parsed.data : salvage(data, parsed.error.issues);
+  const completed = usable && complete(usable, file, around, options.secrets !== false);
+  const known = new Set(faults.map((fault) => fault.path));
+  faults.push(...(completed?.faults ?? []).filter((fault) => !known.has(fault.path)));
+  if (faults.length > 0 || !completed) throw configInvalid(file, locate(faults));
+
+  const names = Object.values(usable?.apps ?? {})
+    .flatMap((app) => app.secrets)
+    .filter((reference) => reference.startsWith("env:"))
+    .map((reference) => reference.slice("env:".length));
+  return { config: completed.config, secretEnvNames: [...new Set(names)] };
+}
