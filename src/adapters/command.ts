@@ -1,0 +1,160 @@
+import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Fault } from "../domain/fault.js";
+import type { LogWriter } from "../domain/ports.js";
+import { markerName, reap } from "./processes.js";
+
+export interface CommandOptions {
+  /** A line for `/bin/sh -c`, or a program with its arguments. */
+  command: string | readonly [string, ...string[]];
+  /** What it is in a sentence and in a fault's code: `install` gives `install_failed`, `install_timed_out`. */
+  what: string;
+  cwd: string;
+  /** The whole environment; nothing of the daemon's is added. */
+  env: Record<string, string>;
+  log: Pick<LogWriter, "write" | "flush">;
+  /** Milliseconds. */
+  timeoutMs: number;
+  signal: AbortSignal;
+  /** The same for every command of a deploy: by it the processes are found, also after a crash of the daemon. */
+  marker: string;
+  /** Let what serves go first: lower priority, and the first to go when memory runs out. */
+  nice?: boolean;
+  /** Milliseconds between TERM and KILL. */
+  graceMs?: number;
+}
+
+/** Written between two looks at whether the log keeps up. Bytes. */
+const burst = 1 << 20;
+
+// The shell's own /proc/self is the process that becomes the command.
+const politely = 'echo 700 2>/dev/null >/proc/self/oom_score_adj; exec nice -n 10 "$@"';
+
+interface Flow {
+  chunks: number;
+  /** The log has not taken what it got yet. */
+  waits: boolean;
+}
+
+/** Text of one stream to the log; the stream stands still until the log has taken what it got. */
+async function pour(from: Readable, stream: "stdout" | "stderr", log: CommandOptions["log"], flow: Flow) {
+  from.setEncoding("utf8");
+  let since = 0;
+  for await (const chunk of from as AsyncIterable<string>) {
+    flow.chunks++;
+    since += chunk.length;
+    // A flush ends the line that is open, so it waits for the end of one; but not for ever.
+    const end = since < burst ? 0 : since < 4 * burst ? chunk.lastIndexOf("\n") + 1 : chunk.length;
+    log.write(stream, end ? chunk.slice(0, end) : chunk);
+    if (!end) continue;
+    flow.waits = true;
+    await log.flush();
+    flow.waits = false;
+    since = chunk.length - end;
+    if (since) log.write(stream, chunk.slice(end));
+  }
+}
+
+/** Waits for the rest of the output; not for a process that hid from us and holds the pipe open in silence. */
+async function rest(output: Promise<unknown>, streams: Readable[], flow: Flow): Promise<void> {
+  let ended = false;
+  void output.then(() => {
+    ended = true;
+  });
+  for (let before = -1; !ended && (flow.waits || flow.chunks !== before); ) {
+    before = flow.chunks;
+    await Promise.race([output, sleep(2_000, undefined, { ref: false })]);
+  }
+  for (const stream of streams) stream.destroy();
+  await output;
+}
+
+const shown = (command: CommandOptions["command"]): string => {
+  const text = typeof command === "string" ? command : command.join(" ");
+  const line = text.split("\n", 1)[0] ?? "";
+  return line.length > 80 ? `${line.slice(0, 79)}…` : line;
+};
+
+function endFault(options: CommandOptions, code: number | null, signal: NodeJS.Signals | null): Fault {
+  const killed = signal === "SIGKILL" || code === 137;
+  const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
+  const missing = code === 127;
+  return new Fault(
+    `${options.what}_failed`,
+    missing ? `\`${shown(options.command)}\` was not found` : `\`${shown(options.command)}\` ${how}`,
+    killed
+      ? "Something killed it from outside: most likely the kernel, for lack of memory. Add memory or swap."
+      : missing
+        ? "Install the program for the user that dropless runs as, and see that PATH finds it."
+        : "Its last lines in the log say why; the same command in a fresh clone shows the same.",
+  );
+}
+
+/**
+ * The only way dropless runs a user's command: in a process group of its own, with exactly `env`, its output
+ * line by line into the log. Resolves when the command has succeeded and nothing of it is left; whatever it
+ * left behind is ended first, also what had left the group by starting a session of its own.
+ *
+ * Faults: `<what>_failed` (exit code or signal), `<what>_timed_out`; an abort throws the signal's reason.
+ */
+export async function runCommand(options: CommandOptions): Promise<void> {
+  const { command, cwd, log, signal, marker } = options;
+  signal.throwIfAborted();
+  const argv: readonly [string, ...string[]] =
+    typeof command === "string" ? ["/bin/sh", "-c", command] : command;
+  const [file, ...args] = options.nice ? (["/bin/sh", "-c", politely, "sh", ...argv] as const) : argv;
+  const child = spawn(file, args, {
+    cwd,
+    env: { ...options.env, [markerName]: marker },
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let error: Error | undefined;
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.once("error", (thrown) => {
+      error = thrown;
+      resolve({ code: null, signal: null });
+    });
+    child.once("exit", (code, by) => resolve({ code, signal: by }));
+  });
+  const flow: Flow = { chunks: 0, waits: false };
+  const output = Promise.allSettled([
+    pour(child.stdout, "stdout", log, flow),
+    pour(child.stderr, "stderr", log, flow),
+  ]);
+
+  let stopped: "timeout" | "abort" | undefined;
+  let reaping: Promise<number> | undefined;
+  const stop = (why: typeof stopped) => {
+    stopped ??= why;
+    reaping ??= reap(marker, { leader: child.pid, graceMs: options.graceMs });
+  };
+  const timer = setTimeout(() => stop("timeout"), options.timeoutMs);
+  const onAbort = () => stop("abort");
+  signal.addEventListener("abort", onAbort, { once: true });
+  const result = await ended;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", onAbort);
+  // Children it left behind hold the pipes open: without this the output would never end.
+  await (reaping ?? reap(marker, { leader: child.pid, graceMs: options.graceMs }));
+  await rest(output, [child.stdout, child.stderr], flow);
+  await log.flush();
+
+  if (stopped === "abort") signal.throwIfAborted();
+  if (stopped === "timeout") {
+    throw new Fault(
+      `${options.what}_timed_out`,
+      `\`${shown(command)}\` was stopped because it took longer than ${Math.round(options.timeoutMs / 1000)} s`,
+      `Raise the app's timeouts.${options.what} when it needs that long; the log shows where it stood.`,
+    );
+  }
+  if (error) {
+    throw new Fault(
+      `${options.what}_failed`,
+      `\`${shown(command)}\` could not be started: ${error.message}`,
+      "See that the program and its folder exist and may be used by the user that dropless runs as.",
+    );
+  }
+  if (result.code !== 0) throw endFault(options, result.code, result.signal);
+}
