@@ -40,7 +40,11 @@ interface Facts {
   /** What was asked for: `refs/heads/main`, a tag, a sha; for a rollback the release's name. */
   ref: string;
   commit: Commit;
-  /** Every sha this deploy stands for: its own and those of the waiting deploys that it superseded. */
+  /**
+   * Every sha this deploy stands for: its own and, from its start on, those of the deploys that it superseded
+   * while it waited (a burst makes thousands). Newest delivery first. A person's deploy carries them on for
+   * those that supersede it, and deploys what was asked for nevertheless.
+   */
   standsFor: string[];
   /** ISO 8601, UTC, milliseconds. */
   createdAt: string;

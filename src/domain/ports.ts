@@ -21,8 +21,14 @@ export interface LogLine {
 
 /** Where a deploy's output goes. Secrets are redacted behind it; no call waits for a reader. */
 export interface LogWriter {
-  /** `text` may hold several lines, or a part of one without its end: framing is the writer's. */
-  write(stream: "stdout" | "stderr", text: string): void;
+  /** Text or raw bytes, with several lines or a part of one without its end: framing is the writer's. */
+  write(stream: "stdout" | "stderr", text: string | Uint8Array): void;
+  /**
+   * Resolves when there is room for more, which is nearly always at once. Whoever reads a child's output
+   * pauses it until then; what is written nevertheless is taken up to a limit and then left out, with a line
+   * that says so. Never waits for a reader, nor for a disk that is full.
+   */
+  drained(): Promise<void>;
   /** A whole line by dropless itself. */
   say(text: string): void;
   /** The boundary of a step, also an event of its own. */
@@ -43,24 +49,40 @@ export type LogEvent =
     }
   | { id: number; event: "status"; data: { status: DeployStatus; time: string } };
 
+/** Where a reader begins, and whether it stays: `after` an event's id, or `afterLine` a line's number. */
+export interface LogPlace {
+  after?: number;
+  afterLine?: number;
+  follow?: boolean;
+  signal?: AbortSignal;
+}
+
 export interface DeployLogs {
-  /** Opens for writing; after a restart it goes on behind the last whole event. One writer per deploy. */
+  /**
+   * Opens for writing; after a restart it goes on behind the last whole event. One writer per deploy: as long
+   * as it is open, the same one is given again (the queue has opened it when a deploy is run).
+   */
   open(deploy: string): LogWriter;
   /**
    * Events after `after` (an event's id; 0 for all), in order, each once. With `follow` it goes on until the
    * log is closed or `signal` aborts; a slow reader only delays itself.
    */
-  read(
-    deploy: string,
-    options: { after?: number; follow?: boolean; signal?: AbortSignal },
-  ): AsyncIterable<LogEvent>;
+  read(deploy: string, options: LogPlace): AsyncIterable<LogEvent>;
+  /**
+   * As `read`, in chunks made by `encode` out of whole events. Readers at the same place that give the same
+   * function share one chunk, so 500 followers cost one reading and one encoding.
+   */
+  encoded(deploy: string, options: LogPlace, encode: (events: LogEvent[]) => Buffer): AsyncIterable<Buffer>;
   /** The last `count` lines. */
   tail(deploy: string, count: number): Promise<string[]>;
   /** No more will come (the deploy ended): followers get the rest, then their end. */
   close(deploy: string): Promise<void>;
 }
 
-/** What the pipeline writes down about its deploy. Each call is durable when it returns, then published. */
+/**
+ * What the pipeline writes down about its deploy. Each call is durable when it returns, then in the log (`step`
+ * writes the log's step event, nobody else does), then published. Fault `store_unwritable`: nothing was changed.
+ */
 export interface Recorder {
   readonly deploy: Running;
   step(name: StepName, status: StepStatus): void;
@@ -74,7 +96,13 @@ export interface Recorder {
   app(): AppState;
 }
 
-/** Runs one claimed deploy to its outcome; never throws. Aborting `signal` means cancel. */
+/**
+ * Runs one claimed deploy to its outcome; never throws. Aborting `signal` means cancel, unless its reason is
+ * `handover`: this process is to end, so leave everything resumable and return soon; the outcome is then
+ * ignored (but for `succeeded`) and the deploy stays `running` for the next start. A recorder whose deploy shows
+ * steps that succeeded (or a decision) is that of a deploy to resume; with `cancelRequested` the signal is
+ * aborted from the start.
+ */
 export type RunDeploy = (recorder: Recorder, signal: AbortSignal) => Promise<Outcome>;
 
 export type Submission =
@@ -91,7 +119,10 @@ export interface DeployFilter {
   before?: string;
 }
 
-/** Everything the outside can ask of the queue. Synchronous calls are durable when they return. */
+/**
+ * Everything the outside can ask of the queue. Synchronous calls are durable when they return, and change
+ * nothing when they throw: Fault `store_unwritable` (disk full, read-only), `app_unknown`.
+ */
 export interface Queue {
   /** All requests of one delivery in one transaction. Held apps are not remembered. */
   deliver(delivery: Delivery, requests: DeployRequest[]): Submission[];
