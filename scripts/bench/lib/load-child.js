@@ -63,7 +63,7 @@ async function client(number) {
   // Repeatable, and not in step with the other clients.
   let seed = number + 1;
   const next = () => {
-    seed = (seed * 1103515245 + 12345) % 2147483648;
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
     return seed >> 8;
   };
   const agent = kind === "fresh" ? false : new http.Agent({ keepAlive: true, maxSockets: 1 });
