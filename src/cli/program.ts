@@ -1,0 +1,62 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { createShell } from "./command.js";
+import { addCancel } from "./commands/cancel.js";
+import { addDeploy } from "./commands/deploy.js";
+import { addHold } from "./commands/hold.js";
+import { addList } from "./commands/list.js";
+import { addLogs } from "./commands/logs.js";
+import { addResume } from "./commands/resume.js";
+import { addRollback } from "./commands/rollback.js";
+import { addStatus } from "./commands/status.js";
+import { addToken } from "./commands/token.js";
+import { exitCode } from "./exit.js";
+import type { Io } from "./terminal.js";
+
+const version = (): string =>
+  JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+
+/** Runs the command line once; the answer is the exit code (DESIGN 6). Never throws. */
+export async function runCli(args: string[], io: Io): Promise<number> {
+  let code: number = exitCode.done;
+  const program = new Command("dropless")
+    .description("Signed webhook in, health-gated rollout out, nothing dropped.")
+    .version(version(), "-V, --version")
+    .option(
+      "-c, --config <file>",
+      "the configuration (else DROPLESS_CONFIG, ./dropless.yaml, /etc/dropless/)",
+    )
+    .option("--json", "answers as JSON, for programs")
+    .option("--no-color", "no colours (NO_COLOR does the same)")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+      outputError: (text, write) => write(`${text.replace(/^error: /, "✘ ").trimEnd()} [usage]\n`),
+    })
+    .showHelpAfterError("  → `dropless --help` lists the commands; `dropless COMMAND --help` explains one.")
+    .exitOverride();
+  const shell = createShell(program, io, (ended) => {
+    code = ended;
+  });
+  for (const add of [
+    addDeploy,
+    addStatus,
+    addList,
+    addLogs,
+    addRollback,
+    addCancel,
+    addHold,
+    addResume,
+    addToken,
+  ])
+    add(shell);
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) throw thrown;
+    // Help that was asked for is no mistake; help in place of a missing command is.
+    return thrown.exitCode === 0 ? exitCode.done : exitCode.usage;
+  }
+  return code;
+}
