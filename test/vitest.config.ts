@@ -8,6 +8,7 @@ export default defineConfig({
   root: import.meta.dirname,
   test: {
     passWithNoTests: false,
+    globalSetup: ["support/tools.ts"],
     projects: [
       {
         test: {

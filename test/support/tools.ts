@@ -1,0 +1,41 @@
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** Programs that some tests need and that a machine may lack, and what is not tested without them. */
+const optional = {
+  nginx: "the nginx configuration, and deploys behind it",
+  "ansible-playbook": "the Ansible role",
+  "systemd-analyze": "the systemd unit, by systemd itself",
+} as const;
+type Tool = keyof typeof optional;
+
+/** Absolute path of a program in PATH or where Debian keeps daemons; undefined when there is none. */
+export function findTool(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  return folders
+    .map((folder) => join(folder, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+/**
+ * For `describe.runIf(canTest("nginx"))`. Where everything must be tested (DROPLESS_TEST_ALL=1, as CI says), it is true
+ * even for a missing program, so that its absence is a failure and not a silence.
+ */
+export const canTest = (name: Tool): boolean =>
+  process.env.DROPLESS_TEST_ALL === "1" || findTool(name) !== undefined;
+
+/** Vitest calls what this returns when all tests are over: what was left out is said last, where it is seen. */
+export default function setup(): () => void {
+  return () => {
+    for (const [name, what] of Object.entries(optional)) {
+      if (!findTool(name)) console.log(`\nNOT TESTED: ${what}: ${name} is not installed here.`);
+    }
+  };
+}
