@@ -2,28 +2,8 @@ import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../domain/fault.js";
-import type { LogWriter } from "../domain/ports.js";
+import type { CommandOptions } from "../pipeline/ports.js";
 import { markerName, reap } from "./processes.js";
-
-export interface CommandOptions {
-  /** A line for `/bin/sh -c`, or a program with its arguments. */
-  command: string | readonly [string, ...string[]];
-  /** What it is in a sentence and in a fault's code: `install` gives `install_failed`, `install_timed_out`. */
-  what: string;
-  cwd: string;
-  /** The whole environment; nothing of the daemon's is added. */
-  env: Record<string, string>;
-  log: Pick<LogWriter, "write" | "flush">;
-  /** Milliseconds. */
-  timeoutMs: number;
-  signal: AbortSignal;
-  /** The same for every command of a deploy: by it the processes are found, also after a crash of the daemon. */
-  marker: string;
-  /** Let what serves go first: lower priority, and the first to go when memory runs out. */
-  nice?: boolean;
-  /** Milliseconds between TERM and KILL. */
-  graceMs?: number;
-}
 
 /** Written between two looks at whether the log keeps up. Bytes. */
 const burst = 1 << 20;

@@ -3,8 +3,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { type CommandOptions, runCommand } from "../../src/adapters/command.js";
+import { runCommand } from "../../src/adapters/command.js";
 import { markerName, reap } from "../../src/adapters/processes.js";
+import type { CommandOptions } from "../../src/pipeline/ports.js";
 import { memoryLog } from "../support/log.js";
 import { tempDir } from "../support/temp.js";
 

@@ -1,0 +1,80 @@
+import type { Commit } from "../domain/deploy.js";
+import type { LogWriter } from "../domain/ports.js";
+import type { Release } from "../domain/release.js";
+import type { StepIo } from "../rollout/types.js";
+
+/** An app's bare mirror of its origin, at `<root>/repo`. Every method may throw `git_failed`. */
+export interface Git {
+  /**
+   * Makes the mirror what the origin is now. Faults: `git_auth` at once; `git_unreachable` after bounded
+   * retries; `branch_not_found`; `disk_full`.
+   */
+  fetch(io: StepIo): Promise<void>;
+  /** The configured branch's head. */
+  head(): Promise<string>;
+  /**
+   * The sha a name stands for: nothing for the branch, a full ref, a branch, a tag, a sha or its first digits.
+   * Fault `commit_not_found`.
+   */
+  resolve(ref: string): Promise<string>;
+  /**
+   * Which of these commits can be reached from the branch. Faults when none can: `commit_not_found`,
+   * `commit_not_on_branch` (about the last one).
+   */
+  onBranch(shas: string[]): Promise<string[]>;
+  /** The one that contains all the others; undefined when there is none. */
+  newest(shas: string[]): Promise<string | undefined>;
+  /** Is `inner` the same commit, or an ancestor? False when one of the two is no longer there. */
+  contains(outer: string, inner: string): Promise<boolean>;
+  /** Paths that differ between two commits; undefined when one of the two is no longer there. */
+  changedFiles(from: string, to: string): Promise<string[] | undefined>;
+  commit(sha: string): Promise<Commit>;
+  /** The commit's files, and nothing of git, into an empty folder. */
+  checkout(sha: string, into: string, io: StepIo): Promise<void>;
+}
+
+/** The directories below an app's `root`. */
+export interface Releases {
+  /** A new, empty release for a commit. Faults: `disk_full`, `root_not_writable`. */
+  create(sha: string): Release;
+  /** Undefined when there is no such directory, or the name is none of a release. */
+  find(name: string): Release | undefined;
+  /** What its marker says; undefined for a half-built one. */
+  built(name: string): { sha: string } | undefined;
+  /** Everything that was to be built is: durable when it returns. */
+  markBuilt(release: Release, sha: string): void;
+  /** Links `shared` and puts the drain's preload in. Fault `shared_outside`, `preload_missing`. */
+  furnish(release: Release, log: LogWriter): void;
+  /** Removes a release that will not be needed. */
+  discard(name: string): Promise<void>;
+  /** Switches `current`, atomically and durably. */
+  activate(release: Release): void;
+  /** The release that `current` points to. */
+  current(): string | undefined;
+  /** Removes half-built ones and all but the newest `keep` and those to be spared. Gives their names. */
+  prune(keep: number, spare: ReadonlySet<string>): Promise<string[]>;
+  /** Fault `disk_full` when there is no longer room for anything. */
+  demandRoom(): void;
+}
+
+/** See adapters/command.ts. */
+export interface CommandOptions {
+  /** A line for `/bin/sh -c`, or a program with its arguments. */
+  command: string | readonly [string, ...string[]];
+  /** What it is in a sentence and in a fault's code: `install` gives `install_failed`, `install_timed_out`. */
+  what: string;
+  cwd: string;
+  /** The whole environment; nothing of the daemon's is added. */
+  env: Record<string, string>;
+  log: Pick<LogWriter, "write" | "flush">;
+  /** Milliseconds. */
+  timeoutMs: number;
+  signal: AbortSignal;
+  /** The same for every command of a deploy: by it the processes are found, also after a crash of the daemon. */
+  marker: string;
+  /** Let what serves go first: lower priority, and the first to go when memory runs out. */
+  nice?: boolean;
+  /** Milliseconds between TERM and KILL. */
+  graceMs?: number;
+}
+export type RunCommand = (options: CommandOptions) => Promise<void>;
