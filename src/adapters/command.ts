@@ -5,9 +5,6 @@ import { Fault } from "../domain/fault.js";
 import type { CommandOptions } from "../pipeline/ports.js";
 import { markerName, reap } from "./processes.js";
 
-/** Written between two looks at whether the log keeps up. Bytes. */
-const burst = 1 << 20;
-
 // The shell's own /proc/self is the process that becomes the command.
 const politely = 'echo 700 2>/dev/null >/proc/self/oom_score_adj; exec nice -n 10 "$@"';
 
@@ -17,22 +14,14 @@ interface Flow {
   waits: boolean;
 }
 
-/** Text of one stream to the log; the stream stands still until the log has taken what it got. */
+/** One stream to the log; the stream stands still until the log has room. */
 async function pour(from: Readable, stream: "stdout" | "stderr", log: CommandOptions["log"], flow: Flow) {
-  from.setEncoding("utf8");
-  let since = 0;
-  for await (const chunk of from as AsyncIterable<string>) {
+  for await (const chunk of from as AsyncIterable<Buffer>) {
     flow.chunks++;
-    since += chunk.length;
-    // A flush ends the line that is open, so it waits for the end of one; but not for ever.
-    const end = since < burst ? 0 : since < 4 * burst ? chunk.lastIndexOf("\n") + 1 : chunk.length;
-    log.write(stream, end ? chunk.slice(0, end) : chunk);
-    if (!end) continue;
+    log.write(stream, chunk);
     flow.waits = true;
-    await log.flush();
+    await log.drained();
     flow.waits = false;
-    since = chunk.length - end;
-    if (since) log.write(stream, chunk.slice(end));
   }
 }
 

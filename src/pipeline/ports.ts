@@ -66,7 +66,7 @@ export interface CommandOptions {
   cwd: string;
   /** The whole environment; nothing of the daemon's is added. */
   env: Record<string, string>;
-  log: Pick<LogWriter, "write" | "flush">;
+  log: Pick<LogWriter, "write" | "drained" | "flush">;
   /** Milliseconds. */
   timeoutMs: number;
   signal: AbortSignal;

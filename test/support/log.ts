@@ -1,3 +1,4 @@
+import { StringDecoder } from "node:string_decoder";
 import type { LogWriter } from "../../src/domain/ports.js";
 
 export interface MemoryLog extends LogWriter {
@@ -11,14 +12,16 @@ export interface MemoryLog extends LogWriter {
 /** A log that is only a text in memory, for tests of what writes to one. */
 export function memoryLog(): MemoryLog {
   let text = "";
+  const decoders = { stdout: new StringDecoder(), stderr: new StringDecoder() };
   const steps: string[] = [];
   return {
     steps,
     text: () => text,
     lines: () => text.split("\n"),
-    write: (_stream, part) => {
-      text += part;
+    write: (stream, part) => {
+      text += typeof part === "string" ? part : decoders[stream].write(Buffer.from(part));
     },
+    drained: async () => {},
     say: (line) => {
       text += `${text === "" || text.endsWith("\n") ? "" : "\n"}${line}\n`;
     },
