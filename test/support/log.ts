@@ -27,6 +27,7 @@ export function memoryLog(): MemoryLog {
     },
     step: (name, status) => void steps.push(`${name}:${status}`),
     status: () => {},
+    drained: async () => {},
     flush: async () => {},
   };
 }

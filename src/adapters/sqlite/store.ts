@@ -1,0 +1,204 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Fault } from "../../domain/fault.js";
+import type { AppState } from "../../domain/request.js";
+import type { Store } from "../../queue/store.js";
+import { CONSTRAINT, type Database, isDamage, openDatabase, type Row, sqliteCode } from "./driver.js";
+import { lockDataDir } from "./lock.js";
+import { migrate } from "./migrations.js";
+import { isQueued, isRunning, toBody, toDeploy } from "./rows.js";
+
+/** How many succeeded deploys anybody would look through for a release to go back to. */
+const succeededLimit = 200;
+
+/**
+ * The store in a data folder, which it makes if need be, under the folder's lock. Every commit is synced to the
+ * disk before it returns. Faults: `data_dir_in_use`, `data_dir_unusable`, `store_newer`, `store_damaged`;
+ * later, of every write, `store_unwritable`.
+ */
+export function openStore(dataDir: string): Store & { close(): void } {
+  let release: (() => void) | undefined;
+  let db: Database | undefined;
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    release = lockDataDir(dataDir);
+    db = openDatabase(join(dataDir, "dropless.db"));
+    db.exec(
+      `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+       PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864`,
+    );
+    migrate(db);
+    return createStore(db, release);
+  } catch (error) {
+    db?.close();
+    release?.();
+    throw error instanceof Fault ? error : unusable(dataDir, error);
+  }
+}
+
+function unusable(dataDir: string, error: unknown): Fault {
+  const reason = error instanceof Error ? error.message : String(error);
+  if (isDamage(error))
+    return new Fault(
+      "store_damaged",
+      `The store ${join(dataDir, "dropless.db")} is damaged or is no database (${reason}).`,
+      "Put back a copy of it, or move it away to start with an empty one; the apps and their releases stay as they are.",
+      { cause: error },
+    );
+  return new Fault(
+    "data_dir_unusable",
+    `The data folder ${dataDir} cannot be used (${reason}).`,
+    "Make sure that it can be written by the user who runs dropless and that its disk has room.",
+    { cause: error },
+  );
+}
+
+const unwritable = (error: unknown): Fault =>
+  new Fault(
+    "store_unwritable",
+    `The store could not be written (${error instanceof Error ? error.message : String(error)}), so nothing was changed.`,
+    "Make room on the disk of `dataDir` and make sure that it is writable; dropless goes on by itself.",
+    { cause: error },
+  );
+
+function createStore(db: Database, release: () => void): Store & { close(): void } {
+  const sql = {
+    add: db.prepare(
+      `INSERT INTO deploys (id, app, status, sha, trigger, token_sha256, body, place)
+       VALUES (?, ?, ?, ?, ?, ?, ?, coalesce(?, (SELECT coalesce(max(seq), 0) + 1 FROM deploys)))`,
+    ),
+    update: db.prepare("UPDATE deploys SET status = ?, sha = ?, superseded_by = ?, body = ? WHERE id = ?"),
+    get: db.prepare("SELECT seq, place, body FROM deploys WHERE id = ?"),
+    seq: db.prepare("SELECT seq FROM deploys WHERE id = ?"),
+    waiting: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'queued' ORDER BY place"),
+    running: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'running'"),
+    succeeded: db.prepare(
+      `SELECT seq, place, body FROM deploys WHERE app = ? AND status = 'succeeded'
+       ORDER BY seq DESC LIMIT ${succeededLimit}`,
+    ),
+    standsFor: db.prepare(
+      `SELECT sha FROM deploys WHERE place = ? AND seq <= ? AND trigger <> 'rollback' AND sha <> ''
+       ORDER BY seq DESC`,
+    ),
+    byBody: db.prepare(
+      "SELECT deploy FROM deliveries WHERE app = ? AND body_sha256 = ? ORDER BY rowid DESC LIMIT 1",
+    ),
+    byDelivery: db.prepare(
+      "SELECT deploy FROM deliveries WHERE app = ? AND id = ? ORDER BY rowid DESC LIMIT 1",
+    ),
+    retarget: db.prepare("UPDATE deliveries SET deploy = ? WHERE deploy = ?"),
+    remember: db.prepare(
+      "INSERT OR REPLACE INTO deliveries (app, id, body_sha256, deploy) VALUES (?, ?, ?, ?)",
+    ),
+    app: db.prepare("SELECT state FROM apps WHERE name = ?"),
+    setApp: db.prepare("INSERT OR REPLACE INTO apps (name, state) VALUES (?, ?)"),
+    tokenOwner: db.prepare("SELECT id FROM deploys WHERE token_sha256 = ?"),
+    heirs: db.prepare(
+      `WITH RECURSIVE heirs (id, next) AS (
+         SELECT id, superseded_by FROM deploys WHERE id = ?
+         UNION ALL
+         SELECT deploys.id, deploys.superseded_by FROM deploys JOIN heirs ON deploys.id = heirs.next
+       ) SELECT id FROM heirs`,
+    ),
+  };
+  let depth = 0;
+
+  function transaction<T>(work: () => T): T {
+    if (depth > 0) return work();
+    write(() => db.exec("BEGIN IMMEDIATE"));
+    depth++;
+    try {
+      const result = work();
+      write(() => db.exec("COMMIT"));
+      return result;
+    } catch (error) {
+      try {
+        db.exec("ROLLBACK");
+      } catch {
+        // SQLite has already rolled back by itself, as it does when the disk is full.
+      }
+      throw error;
+    } finally {
+      depth--;
+    }
+  }
+
+  /** A broken constraint is a bug of the queue; everything else is the disk's doing. */
+  function write<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      const code = sqliteCode(error);
+      throw code === undefined || code === CONSTRAINT ? error : unwritable(error);
+    }
+  }
+
+  const standsFor = (place: number, seq: number): string[] => [
+    ...new Set(sql.standsFor.all(place, seq).map((row) => String(row.sha))),
+  ];
+  const one = (row: Row | undefined) => row && toDeploy(row, standsFor);
+
+  return {
+    transaction,
+    add(deploy, { tokenSha256, place }) {
+      const { id, app, status, commit, trigger } = deploy;
+      const row = [id, app, status, commit.sha, trigger, tokenSha256, toBody(deploy), place ?? null] as const;
+      write(() => sql.add.run(...row));
+    },
+    update(deploy) {
+      const by = "supersededBy" in deploy ? (deploy.supersededBy ?? null) : null;
+      write(() => sql.update.run(deploy.status, deploy.commit.sha, by, toBody(deploy), deploy.id));
+    },
+    get: (id) => one(sql.get.get(id)),
+    list({ app, status, limit, before }) {
+      const from = before === undefined ? undefined : (sql.seq.get(before)?.seq ?? 0);
+      const where = [
+        ...(app === undefined ? [] : [["app = ?", app] as const]),
+        ...(status === undefined ? [] : [["status = ?", status] as const]),
+        ...(from === undefined ? [] : [["seq < ?", from] as const]),
+      ];
+      const condition = where.length === 0 ? "" : `WHERE ${where.map(([text]) => text).join(" AND ")}`;
+      const rows = db
+        .prepare(`SELECT seq, place, body FROM deploys ${condition} ORDER BY seq DESC LIMIT ?`)
+        .all(...where.map(([, value]) => value), limit + 1);
+      const deploys = rows.slice(0, limit).map((row) => toDeploy(row, standsFor));
+      return { deploys, ...(rows.length > limit && { next: deploys.at(-1)?.id }) };
+    },
+    succeeded: (app) =>
+      sql.succeeded
+        .all(app)
+        .map((row) => toDeploy(row, standsFor))
+        .filter((deploy) => "release" in deploy && deploy.release !== undefined),
+    waiting: () =>
+      sql.waiting.all().flatMap((row) => {
+        const deploy = toDeploy(row, standsFor);
+        return isQueued(deploy) ? [{ deploy, place: Number(row.place) }] : [];
+      }),
+    running() {
+      const deploy = one(sql.running.get());
+      return deploy && isRunning(deploy) ? deploy : undefined;
+    },
+    standsFor(id) {
+      const row = sql.get.get(id);
+      return row ? standsFor(Number(row.place), Number(row.seq)) : [];
+    },
+    remembered(app, { id, bodySha256 }) {
+      const deploy = (sql.byBody.get(app, bodySha256) ?? sql.byDelivery.get(app, id))?.deploy;
+      return typeof deploy === "string" ? one(sql.get.get(deploy)) : undefined;
+    },
+    remember(app, { id, bodySha256 }, deploy, instead) {
+      write(() => {
+        if (instead !== undefined) sql.retarget.run(deploy, instead);
+        sql.remember.run(app, id, bodySha256, deploy);
+      });
+    },
+    app: (name) => JSON.parse(String(sql.app.get(name)?.state ?? "{}")) as AppState,
+    setApp: (name, state) => void write(() => sql.setApp.run(name, JSON.stringify(state))),
+    tokenOwner: (tokenSha256) => sql.tokenOwner.get(tokenSha256)?.id as string | undefined,
+    heirs: (id) => sql.heirs.all(id).map((row) => String(row.id)),
+    close() {
+      db.close();
+      release();
+    },
+  };
+}

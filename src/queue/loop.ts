@@ -1,0 +1,170 @@
+import type { Ended, Outcome, Running } from "../domain/deploy.js";
+import { toFault } from "../domain/fault.js";
+import type { DeployLogs, RunDeploy } from "../domain/ports.js";
+import type { Journal } from "./journal.js";
+import { nextOf } from "./rules.js";
+import { createSession, type Session } from "./session.js";
+import type { Store } from "./store.js";
+import { settled, started } from "./transitions.js";
+
+interface Deps {
+  store: Store;
+  journal: Journal;
+  logs: DeployLogs;
+  run: RunDeploy;
+  now: () => number;
+  isApp: (name: string) => boolean;
+  report: (error: unknown) => void;
+  /** How long a store that cannot be written is left alone before it is tried again, milliseconds. */
+  retryMs: number;
+}
+
+/** How long a pipeline may take to let go of its deploy when the process ends, milliseconds. */
+const handoverMs = 10_000;
+
+const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+  });
+
+/** Waits for `work`, at most `ms`. */
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const done = new AbortController();
+  await Promise.race([work, sleep(ms, done.signal)]);
+  done.abort();
+}
+
+/** Claims → runs → settles, one deploy after the other, until there is none or it is stopped. */
+export function createLoop(deps: Deps) {
+  const { store, journal, logs, run, now, isApp, report, retryMs } = deps;
+  const stopping = new AbortController();
+  let session: Session | undefined;
+  let working: Promise<void> | undefined;
+  let scheduled = false;
+  let wanted = false;
+  let on = false;
+
+  function claim(): Running | undefined {
+    return store.transaction(() => {
+      const next = nextOf(store.waiting(), (app) => store.app(app).hold !== undefined);
+      if (!next) return undefined;
+      const running = started(next, store.standsFor(next.id), now());
+      store.update(running);
+      return running;
+    });
+  }
+
+  async function outcomeOf({ recorder, signal, deploy }: Session): Promise<Outcome> {
+    if (!isApp(deploy.app))
+      return {
+        status: "failed",
+        error: {
+          code: "app_unknown",
+          message: `${deploy.app} is not in the configuration any more.`,
+          hint: "Put it back under `apps` in dropless.yaml and deploy again.",
+        },
+      };
+    try {
+      return await run(recorder, signal);
+    } catch (error) {
+      report(error);
+      const { code, message, hint } = toFault(error);
+      return { status: "failed", error: { code, message, hint } };
+    }
+  }
+
+  function settle(deploy: Running, outcome: Outcome): Ended {
+    const end = settled(deploy, outcome, now());
+    store.transaction(() => {
+      store.update(end);
+      if (end.status !== "rollback_failed") return;
+      const reason = end.error?.message ?? "The rollback failed.";
+      const hold = { reason, by: "dropless", since: end.finishedAt };
+      store.setApp(end.app, { ...store.app(end.app), hold });
+    });
+    return end;
+  }
+
+  /** Until it works: an outcome is not forgotten because the disk is full. Undefined when stopped before. */
+  async function persistently<T>(work: () => T): Promise<T | undefined> {
+    for (;;) {
+      try {
+        return work();
+      } catch (error) {
+        report(error);
+        await sleep(retryMs, stopping.signal);
+        if (stopping.signal.aborted) return undefined;
+      }
+    }
+  }
+
+  async function execute(deploy: Running, resumed: boolean): Promise<void> {
+    const current = createSession({ store, journal, logs, now }, deploy);
+    session = current;
+    const note = resumed ? "The daemon was restarted; this deploy goes on where it was." : undefined;
+    journal.status(deploy, { note });
+    if (deploy.cancelRequested) current.abort("cancel");
+    const outcome = await outcomeOf(current);
+    const handedOver = current.signal.reason === "handover" && outcome.status !== "succeeded";
+    if (!handedOver) {
+      const end = await persistently(() => settle(current.deploy, outcome));
+      if (end) journal.status(end, { end: true });
+    }
+    current.leave();
+    session = undefined;
+  }
+
+  async function work(resumable: Running | undefined): Promise<void> {
+    if (resumable) await execute(resumable, true);
+    while (!stopping.signal.aborted) {
+      wanted = false;
+      const claimed = await persistently(claim);
+      if (!claimed) return;
+      await execute(claimed, false);
+    }
+  }
+
+  function kick(resumable?: Running): void {
+    wanted = true;
+    if (!on || working || scheduled || stopping.signal.aborted) return;
+    scheduled = true;
+    // Not at once: whoever has just asked for a deploy gets it as `queued` first.
+    setImmediate(() => {
+      scheduled = false;
+      if (stopping.signal.aborted) return;
+      working = work(resumable)
+        .catch(report)
+        .finally(() => {
+          working = undefined;
+          // Whoever came between the last look and this moment.
+          if (wanted) kick();
+        });
+    });
+  }
+
+  return {
+    /** Something may have become ready to run. */
+    kick: (): void => kick(),
+    start(): void {
+      on = true;
+      kick(store.running());
+    },
+    running: (): Session | undefined => session,
+    async stop(graceMs: number): Promise<void> {
+      stopping.abort();
+      const ended = working ?? Promise.resolve();
+      await within(graceMs, ended);
+      if (!session) return;
+      session.abort("handover");
+      await within(handoverMs, ended);
+      session?.leave();
+    },
+  };
+}

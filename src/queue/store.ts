@@ -1,0 +1,40 @@
+import type { Deploy, Queued, Running } from "../domain/deploy.js";
+import type { DeployFilter } from "../domain/ports.js";
+import type { AppState, Delivery } from "../domain/request.js";
+
+/** A deploy that waits, and its place in the line: lower is earlier. */
+export interface Waiting {
+  deploy: Queued;
+  place: number;
+}
+
+/**
+ * What the queue needs of a store. Everything is synchronous, and durable when it returns. A write that fails
+ * throws Fault `store_unwritable` and has changed nothing.
+ */
+export interface Store {
+  /** All of `work` or nothing of it; a transaction inside another joins it. */
+  transaction<T>(work: () => T): T;
+  /** `place`: that of the waiting deploy it takes over from; without one it goes to the end of the line. */
+  add(deploy: Queued, options: { tokenSha256: string; place?: number }): void;
+  update(deploy: Deploy): void;
+  get(id: string): Deploy | undefined;
+  /** Newest first, by the order in which they were added: clocks jump, this order does not. */
+  list(filter: DeployFilter): { deploys: Deploy[]; next?: string };
+  /** Succeeded deploys that have a release, newest first; as many as anybody could go back to. */
+  succeeded(app: string): Deploy[];
+  waiting(): Waiting[];
+  running(): Running | undefined;
+  /** The shas of a deploy and of all whose place it has taken over, newest first, each once. */
+  standsFor(id: string): string[];
+  /** The deploy that a delivery has made, found by the body it had or else by its id. */
+  remembered(app: string, delivery: Delivery): Deploy | undefined;
+  /** `instead`: the earlier deploy of the same delivery, which this one repeats. */
+  remember(app: string, delivery: Delivery, deploy: string, instead?: string): void;
+  app(name: string): AppState;
+  setApp(name: string, state: AppState): void;
+  /** The deploy that a token was given out with. */
+  tokenOwner(tokenSha256: string): string | undefined;
+  /** Ids of a deploy and of those that superseded it, one after the other; the last one is the final one. */
+  heirs(id: string): string[];
+}

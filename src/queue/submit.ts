@@ -1,0 +1,84 @@
+import type { Deploy, Ended, Queued } from "../domain/deploy.js";
+import { Fault } from "../domain/fault.js";
+import type { Submission } from "../domain/ports.js";
+import type { Delivery, DeployRequest } from "../domain/request.js";
+import type { Journal } from "./journal.js";
+import { inherited, mayRepeat, positionOf, supersedes } from "./rules.js";
+import type { Store } from "./store.js";
+import { createToken, hashToken } from "./tokens.js";
+import { queued, superseded } from "./transitions.js";
+
+interface Deps {
+  store: Store;
+  journal: Journal;
+  ids: () => string;
+  now: () => number;
+  isApp: (name: string) => boolean;
+}
+
+/** How deploys come into the queue: each call is one transaction, told of after it is durable. */
+export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
+  /** Adds one deploy in the running transaction, and supersedes whom it replaces. */
+  function enqueue(request: DeployRequest, repeated: Deploy | undefined, news: Deploy[]): Submission {
+    const deploy: Queued = queued(ids(), request, now(), repeated);
+    const token = createToken();
+    const replaced = store
+      .waiting()
+      .filter((other) => other.deploy.app === request.app && supersedes(request.trigger, other.deploy));
+    for (const other of replaced) {
+      const end: Ended = superseded(other.deploy, deploy.id, now());
+      store.update(end);
+      news.push(end);
+    }
+    const place = inherited(request.trigger, replaced)?.place;
+    store.add(deploy, { tokenSha256: hashToken(token), place });
+    news.push(deploy);
+    return { kind: "queued", deploy, position: positionOf(store.waiting(), deploy.id) ?? 1, token };
+  }
+
+  /** What holds a request up, if anything. A person's rollback is how one gets out of a hold. */
+  function held(request: DeployRequest): Submission | undefined {
+    const hold = request.trigger === "rollback" ? undefined : store.app(request.app).hold;
+    return hold && { kind: "held", app: request.app, reason: hold.reason };
+  }
+
+  function check(requests: DeployRequest[]): void {
+    const unknown = requests.find(({ app }) => !isApp(app));
+    if (unknown)
+      throw new Fault(
+        "app_unknown",
+        `There is no app named ${unknown.app}.`,
+        "Look at the names under `apps` in dropless.yaml; a new one needs a restart of the daemon.",
+      );
+  }
+
+  function commit(work: (news: Deploy[]) => Submission[]): Submission[] {
+    const news: Deploy[] = [];
+    const submissions = store.transaction(() => work(news));
+    for (const deploy of news) journal.status(deploy, { end: deploy.status === "superseded" });
+    return submissions;
+  }
+
+  return {
+    deliver(delivery: Delivery, requests: DeployRequest[]): Submission[] {
+      check(requests);
+      return commit((news) =>
+        requests.map((request) => {
+          const earlier = store.remembered(request.app, delivery);
+          if (earlier && !mayRepeat(earlier)) return { kind: "duplicate", deploy: earlier };
+          const hold = held(request);
+          if (hold) return hold;
+          const submission = enqueue(request, earlier, news);
+          if (submission.kind === "queued")
+            store.remember(request.app, delivery, submission.deploy.id, earlier?.id);
+          return submission;
+        }),
+      );
+    },
+    ask(request: DeployRequest): Submission {
+      check([request]);
+      const [submission] = commit((news) => [held(request) ?? enqueue(request, undefined, news)]);
+      return submission as Submission;
+    },
+  };
+}

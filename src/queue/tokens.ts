@@ -1,0 +1,22 @@
+import { createHash, randomBytes } from "node:crypto";
+import { isEnded } from "../domain/deploy.js";
+import type { Store } from "./store.js";
+
+/** How long a deploy's token outlives it, milliseconds (DESIGN 5, Credentials). */
+const afterlifeMs = 3_600_000;
+
+/** 256 random bits: as nothing can be guessed, a plain hash is enough and comparing needs no constant time. */
+export const createToken = (): string => randomBytes(32).toString("base64url");
+
+export const hashToken = (token: string): string => createHash("sha256").update(token).digest("hex");
+
+/** A deploy's token reads that deploy and those that supersede it, until an hour after the final one's end. */
+export function tokenReads(store: Store, token: string, id: string, now: number): boolean {
+  const owner = store.tokenOwner(hashToken(token));
+  if (owner === undefined) return false;
+  const heirs = store.heirs(owner);
+  if (!heirs.includes(id)) return false;
+  const last = store.get(heirs.at(-1) ?? owner);
+  if (last === undefined) return false;
+  return !isEnded(last) || now <= Date.parse(last.finishedAt) + afterlifeMs;
+}

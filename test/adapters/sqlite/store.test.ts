@@ -1,0 +1,210 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { openDatabase } from "../../../src/adapters/sqlite/driver.js";
+import { migrate } from "../../../src/adapters/sqlite/migrations.js";
+import { openStore } from "../../../src/adapters/sqlite/store.js";
+import type { Queued } from "../../../src/domain/deploy.js";
+import { started, superseded } from "../../../src/queue/transitions.js";
+import { sha } from "../../queue/bench.js";
+import { tempDir } from "../../support/temp.js";
+
+const deploy = (n: number, app = "api"): Queued => ({
+  id: `d${n}`,
+  app,
+  status: "queued",
+  trigger: "push",
+  ref: "refs/heads/main",
+  commit: { sha: sha(n), message: "m", author: "a" },
+  standsFor: [sha(n)],
+  createdAt: new Date(n).toISOString(),
+  attempt: 1,
+});
+
+function store(dir = tempDir("store")) {
+  const opened = openStore(dir);
+  onTestFinished(() => {
+    try {
+      opened.close();
+    } catch {
+      // The test has closed it itself.
+    }
+  });
+  return opened;
+}
+
+test("what was stored is there after a restart", () => {
+  const dir = tempDir("store");
+  const first = store(dir);
+  first.add(deploy(1), { tokenSha256: "t1" });
+  first.setApp("api", { hold: { reason: "r", by: "alice", since: "s" } });
+  first.close();
+  const second = store(dir);
+  expect(second.get("d1")).toEqual(deploy(1));
+  expect(second.tokenOwner("t1")).toBe("d1");
+  expect(second.app("api").hold?.reason).toBe("r");
+});
+
+test("two running deploys are impossible, whatever the queue does", () => {
+  const s = store();
+  s.add(deploy(1), { tokenSha256: "t1" });
+  s.add(deploy(2, "web"), { tokenSha256: "t2" });
+  s.update(started(deploy(1), [], 0));
+  expect(() => s.update(started(deploy(2, "web"), [], 0))).toThrow(/UNIQUE/);
+  expect(s.running()?.id).toBe("d1");
+});
+
+test("a transaction is all or nothing", () => {
+  const s = store();
+  expect(() =>
+    s.transaction(() => {
+      s.add(deploy(1), { tokenSha256: "t1" });
+      s.transaction(() => s.add(deploy(2), { tokenSha256: "t2" }));
+      throw new Error("no");
+    }),
+  ).toThrow("no");
+  expect(s.waiting()).toEqual([]);
+  s.add(deploy(1), { tokenSha256: "t1" });
+  expect(s.waiting()).toHaveLength(1);
+});
+
+test("pages go through everything once, newest first, whatever the ids say", () => {
+  const s = store();
+  const order = [5, 3, 9, 1, 7];
+  for (const n of order) s.add(deploy(n, n === 9 ? "web" : "api"), { tokenSha256: `t${n}` });
+  const ids: string[] = [];
+  let before: string | undefined;
+  do {
+    const page = s.list({ limit: 2, before });
+    ids.push(...page.deploys.map(({ id }) => id));
+    before = page.next;
+  } while (before !== undefined);
+  expect(ids).toEqual([7, 1, 9, 3, 5].map((n) => `d${n}`));
+  expect(s.list({ app: "web", limit: 5 }).deploys.map(({ id }) => id)).toEqual(["d9"]);
+  expect(s.list({ app: "api", status: "queued", limit: 1 })).toMatchObject({ next: "d7" });
+  expect(s.list({ status: "running", limit: 5 })).toEqual({ deploys: [] });
+  expect(s.list({ limit: 5, before: "unknown" })).toEqual({ deploys: [] });
+});
+
+test("heirs are followed to the last one", () => {
+  const s = store();
+  for (const n of [1, 2, 3]) s.add(deploy(n), { tokenSha256: `t${n}`, place: 1 });
+  s.update(superseded(deploy(1), "d2", 0));
+  s.update(superseded(deploy(2), "d3", 0));
+  expect(s.heirs("d1")).toEqual(["d1", "d2", "d3"]);
+  expect(s.heirs("d3")).toEqual(["d3"]);
+  expect(s.standsFor("d3")).toEqual([sha(3), sha(2), sha(1)]);
+  expect(s.standsFor("d2")).toEqual([sha(2), sha(1)]);
+});
+
+test("with 100,000 deploys, listing, claiming and knowing a delivery again stay quick", () => {
+  const s = store();
+  const total = 100_000;
+  s.transaction(() => {
+    for (let n = 0; n < total; n++) {
+      s.add(deploy(n, `app${n % 5}`), { tokenSha256: `t${n}` });
+      s.remember(`app${n % 5}`, { id: `g${n}`, bodySha256: `b${n}` }, `d${n}`);
+      if (n < total - 20) s.update(superseded(deploy(n, `app${n % 5}`), `d${n}x`, 0));
+    }
+  });
+  const begun = performance.now();
+  for (let i = 0; i < 100; i++) {
+    expect(s.waiting()).toHaveLength(20);
+    expect(s.list({ app: "app3", status: "superseded", limit: 20, before: "d50000" }).deploys).toHaveLength(
+      20,
+    );
+    expect(s.list({ limit: 20 }).deploys).toHaveLength(20);
+    expect(s.remembered("app3", { id: "g13", bodySha256: "none" })?.id).toBe("d13");
+    expect(s.tokenOwner("t77777")).toBe("d77777");
+    expect(s.running()).toBeUndefined();
+  }
+  // About 80 ms on an idle machine; a scan of the table would be some 20 ms for each of the 600.
+  expect(performance.now() - begun).toBeLessThan(3000);
+}, 120_000);
+
+test("a store from a newer dropless is refused and left alone", () => {
+  const dir = tempDir("store");
+  store(dir).close();
+  const db = openDatabase(join(dir, "dropless.db"));
+  db.exec("PRAGMA user_version = 999");
+  db.close();
+  expect(() => openStore(dir)).toThrow(expect.objectContaining({ code: "store_newer" }));
+  // The refusal has let go of the folder.
+  expect(() => openStore(dir)).toThrow(expect.objectContaining({ code: "store_newer" }));
+});
+
+test("an older store is migrated, step by step, and keeps what it has", () => {
+  const db = openDatabase(join(tempDir("store"), "a.db"));
+  const steps = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y DEFAULT 7", "UPDATE a SET y = y + 1"];
+  migrate(db, steps.slice(0, 1));
+  db.exec("INSERT INTO a (x) VALUES (1)");
+  migrate(db, steps);
+  migrate(db, steps);
+  expect({ ...db.prepare("SELECT * FROM a").get() }).toEqual({ x: 1, y: 8 });
+  // A migration that fails leaves nothing behind.
+  expect(() => migrate(db, [...steps, "INSERT INTO a VALUES (2, 2); broken"])).toThrow();
+  expect(db.prepare("SELECT * FROM a").all()).toHaveLength(1);
+  db.close();
+});
+
+test("something else in the store's place is named as such", () => {
+  const dir = tempDir("store");
+  writeFileSync(
+    join(dir, "dropless.db"),
+    "this is no database, and long enough to be read as one".repeat(50),
+  );
+  expect(() => openStore(dir)).toThrow(expect.objectContaining({ code: "store_damaged" }));
+});
+
+test("a data folder that cannot be made is a clear fault", () => {
+  const dir = tempDir("store");
+  writeFileSync(join(dir, "file"), "");
+  expect(() => openStore(join(dir, "file", "data"))).toThrow(
+    expect.objectContaining({ code: "data_dir_unusable" }),
+  );
+});
+
+test("a second store on one data folder is refused by name, until the first is closed", () => {
+  const dir = tempDir("store");
+  const first = store(dir);
+  expect(() => openStore(dir)).toThrow(
+    expect.objectContaining({
+      code: "data_dir_in_use",
+      message: expect.stringContaining(`pid ${process.pid}`),
+    }),
+  );
+  first.close();
+  store(dir);
+});
+
+test("a holder in another process is named; killed with -9, it leaves no lock behind", async () => {
+  const dir = tempDir("store");
+  const sqlite = createRequire(import.meta.url).resolve("@photostructure/sqlite");
+  // What lock.ts does, by hand: the sources are TypeScript, which the child cannot read on every Node.
+  const code = `
+    const { DatabaseSync } = process.getBuiltinModule?.("node:sqlite") ?? require(${JSON.stringify(sqlite)});
+    const db = new DatabaseSync(${JSON.stringify(join(dir, "lock.db"))});
+    db.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    require("node:fs").writeFileSync(${JSON.stringify(join(dir, "lock.pid"))}, String(process.pid));
+    console.log("held");
+    setInterval(() => db, 1000);`;
+  const child = spawn(process.execPath, ["-e", code], { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(child, "exit");
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await exited;
+  });
+  await once(child.stdout, "data");
+  expect(() => openStore(dir)).toThrow(
+    expect.objectContaining({
+      code: "data_dir_in_use",
+      message: expect.stringContaining(`pid ${child.pid}`),
+    }),
+  );
+  child.kill("SIGKILL");
+  await exited;
+  store(dir);
+});

@@ -1,0 +1,256 @@
+import { expect, test } from "vitest";
+import { isEnded } from "../../src/domain/deploy.js";
+import { bench, delivery, problem, push, sha } from "./bench.js";
+
+test("a delivery is queued, run, and settled as the pipeline says", async () => {
+  const b = bench();
+  b.queue.start();
+  const { deploy, position } = b.push(1);
+  expect(deploy).toMatchObject({ app: "api", status: "queued", attempt: 1, standsFor: [sha(1)] });
+  expect(position).toBe(1);
+  const run = await b.run(1);
+  expect(run.recorder.deploy).toMatchObject({ id: deploy.id, status: "running" });
+  expect(run.recorder.deploy.steps.map((step) => step.status)).toEqual(Array(9).fill("pending"));
+  run.recorder.step("fetch", "running");
+  run.recorder.step("fetch", "succeeded");
+  run.recorder.release("20260101T000000-0000000");
+  run.end({ status: "succeeded" });
+  await b.ended(deploy.id);
+  const end = b.queue.get(deploy.id);
+  expect(end).toMatchObject({ status: "succeeded", release: "20260101T000000-0000000" });
+  expect(end && isEnded(end) && end.steps?.[0]).toMatchObject({ name: "fetch", status: "succeeded" });
+  expect(b.logged).toEqual(
+    ["queued", "running", "fetch running", "fetch succeeded", "succeeded"].map((it) => `${deploy.id} ${it}`),
+  );
+  expect(b.closed).toEqual([deploy.id]);
+  expect(b.queue.succeeded("api").map(({ id }) => id)).toEqual([deploy.id]);
+});
+
+test("newest wins: a waiting deploy is superseded, and the newer one stands for its commits", async () => {
+  const b = bench();
+  b.queue.start();
+  const first = b.push(1);
+  await b.run(1);
+  const second = b.push(2);
+  const third = b.push(3);
+  const other = b.push(4, "web");
+  const fourth = b.push(5);
+  expect(b.queue.get(second.deploy.id)).toMatchObject({
+    status: "superseded",
+    supersededBy: third.deploy.id,
+  });
+  expect(b.queue.get(third.deploy.id)).toMatchObject({
+    status: "superseded",
+    supersededBy: fourth.deploy.id,
+  });
+  // It keeps the place of the one it superseded: an app that is pushed to all the time does not starve.
+  expect(b.queue.position(fourth.deploy.id)).toBe(1);
+  expect(b.queue.position(other.deploy.id)).toBe(2);
+  b.runs[0]?.end({ status: "succeeded" });
+  const run = await b.run(2);
+  expect(run.recorder.deploy).toMatchObject({
+    id: fourth.deploy.id,
+    standsFor: [sha(5), sha(3), sha(2)],
+  });
+  expect(b.queue.get(first.deploy.id)).toMatchObject({ status: "succeeded", standsFor: [sha(1)] });
+  run.end({ status: "succeeded" });
+  expect((await b.run(3)).recorder.deploy.id).toBe(other.deploy.id);
+});
+
+test("one delivery for several apps is one transaction, and makes one deploy for each", async () => {
+  const b = bench();
+  const submissions = b.queue.deliver(delivery("a"), [push(1, "api"), push(1, "web")]);
+  expect(submissions.map((it) => it.kind)).toEqual(["queued", "queued"]);
+  expect(() => b.queue.deliver(delivery("b"), [push(2, "api"), push(2, "nobody")])).toThrow(
+    expect.objectContaining({ code: "app_unknown" }),
+  );
+  expect(b.queue.list({ limit: 10 }).deploys).toHaveLength(2);
+});
+
+test("a delivery is known again by its id and by its body, for each app by itself", () => {
+  const b = bench();
+  const original = { id: "guid", bodySha256: "body" };
+  const [first] = b.queue.deliver(original, [push(1)]);
+  const id = first?.kind === "queued" ? first.deploy.id : "";
+  for (const again of [original, { id: "guid", bodySha256: "other" }, { id: "other", bodySha256: "body" }]) {
+    const [repeat] = b.queue.deliver(again, [push(1)]);
+    expect(repeat).toMatchObject({ kind: "duplicate", deploy: { id } });
+    expect(repeat).not.toHaveProperty("token");
+  }
+  expect(b.queue.deliver(original, [push(1, "web")])[0]?.kind).toBe("queued");
+});
+
+test("a repeat of a failed delivery runs again, five times at most", async () => {
+  const b = bench();
+  b.queue.start();
+  const same = { id: "guid", bodySha256: "body" };
+  let earlier: string | undefined;
+  for (let attempt = 1; attempt <= 6; attempt++) {
+    // By its id, by its body: either way it is the same delivery that is counted.
+    const again = attempt % 2 ? { ...same, id: `guid${attempt}` } : { ...same, bodySha256: `body${attempt}` };
+    const [submission] = b.queue.deliver(attempt === 1 ? same : again, [push(1)]);
+    expect(submission?.kind).toBe("queued");
+    if (submission?.kind !== "queued") return;
+    expect(submission.deploy.attempt).toBe(attempt);
+    expect(submission.deploy.repeats).toBe(earlier);
+    earlier = submission.deploy.id;
+    expect(b.queue.deliver(same, [push(1)])[0]?.kind).toBe("duplicate");
+    const failure = (["failed", "canceled", "rolled_back"] as const)[attempt % 3] ?? "failed";
+    (await b.run(attempt)).end(problem(failure));
+    await b.ended(earlier);
+  }
+  expect(b.queue.deliver(same, [push(1)])[0]).toMatchObject({ kind: "duplicate", deploy: { id: earlier } });
+});
+
+test.each(["succeeded", "skipped"] as const)("a repeat of a %s delivery is a duplicate", async (status) => {
+  const b = bench();
+  b.queue.start();
+  const same = delivery("guid");
+  b.queue.deliver(same, [push(1)]);
+  const run = await b.run(1);
+  run.end(status === "succeeded" ? { status } : problem(status));
+  await b.ended(run.recorder.deploy.id);
+  expect(b.queue.deliver(same, [push(1)])[0]?.kind).toBe("duplicate");
+});
+
+test("a held app refuses what is new, keeps what waits, and lets a person roll back", async () => {
+  const b = bench();
+  const waiting = b.push(1);
+  b.queue.hold("api", "database move", "alice");
+  expect(b.queue.app("api").hold).toMatchObject({ reason: "database move", by: "alice" });
+  const refused = delivery("late");
+  const held = { kind: "held", app: "api", reason: "database move" };
+  expect(b.queue.deliver(refused, [push(2), push(2, "web")])).toMatchObject([held, { kind: "queued" }]);
+  expect(b.queue.ask(push(3, "api", "manual"))).toEqual(held);
+  b.queue.start();
+  expect((await b.run(1)).recorder.deploy.app).toBe("web");
+  b.runs[0]?.end({ status: "succeeded" });
+  const rollback = b.queue.ask({ ...push(0, "api", "rollback"), ref: "20260101T000000-0000000" });
+  expect(rollback.kind).toBe("queued");
+  expect(b.queue.get(waiting.deploy.id)?.status).toBe("superseded");
+  const run = await b.run(2);
+  expect(run.recorder.deploy.trigger).toBe("rollback");
+  run.end({ status: "succeeded" });
+  await b.ended(run.recorder.deploy.id);
+  b.queue.resume("api");
+  // What was refused was not remembered: the sender may try again.
+  expect(b.queue.deliver(refused, [push(2)])[0]?.kind).toBe("queued");
+  expect((await b.run(3)).recorder.deploy.standsFor).toEqual([sha(2)]);
+});
+
+test("what waits on a held app runs once it is released", async () => {
+  const b = bench();
+  const waiting = b.push(1);
+  b.queue.hold("api", "wait", "alice");
+  const other = b.push(2, "web");
+  b.queue.start();
+  const run = await b.run(1);
+  expect(run.recorder.deploy.id).toBe(other.deploy.id);
+  run.end({ status: "succeeded" });
+  await b.ended(other.deploy.id);
+  expect(b.queue.get(waiting.deploy.id)?.status).toBe("queued");
+  b.queue.resume("api");
+  expect((await b.run(2)).recorder.deploy.id).toBe(waiting.deploy.id);
+});
+
+test("rollback_failed puts the app on hold", async () => {
+  const b = bench();
+  b.queue.start();
+  const { deploy } = b.push(1);
+  (await b.run(1)).end(problem("rollback_failed"));
+  await b.ended(deploy.id, "rollback_failed");
+  expect(b.queue.app("api").hold).toMatchObject({ by: "dropless", reason: "It was to fail." });
+});
+
+test("a person's rollback cancels its app's running deploy and goes ahead of other apps'", async () => {
+  const b = bench();
+  b.queue.start();
+  const running = b.push(1);
+  await b.run(1);
+  b.push(2, "web");
+  b.push(3, "shop");
+  const rollback = b.queue.ask(push(0, "api", "rollback"));
+  expect(rollback).toMatchObject({ kind: "queued", position: 1 });
+  const late = b.push(4);
+  expect(late.position).toBe(4);
+  expect(b.runs[0]?.signal.reason).toBe("cancel");
+  await b.ended(running.deploy.id, "canceled");
+  const second = await b.run(2);
+  expect(second.recorder.deploy.trigger).toBe("rollback");
+  // A push waits behind it, a person's deploy replaces it.
+  const manual = b.queue.ask(push(0, "api", "manual"));
+  expect(manual.kind === "queued" && b.queue.get(late.deploy.id)).toMatchObject({ status: "superseded" });
+});
+
+test("a waiting rollback is superseded only by a person", () => {
+  const b = bench();
+  const rollback = b.queue.ask(push(0, "api", "rollback"));
+  const id = rollback.kind === "queued" ? rollback.deploy.id : "";
+  b.push(1);
+  expect(b.queue.get(id)?.status).toBe("queued");
+  b.queue.ask(push(2, "api", "manual"));
+  expect(b.queue.get(id)?.status).toBe("superseded");
+  expect(b.queue.list({ limit: 10, status: "queued" }).deploys).toHaveLength(1);
+});
+
+test("a waiting deploy is canceled at once, a running one when the pipeline has seen to it", async () => {
+  const b = bench({ onAbort: false });
+  b.queue.start();
+  const running = b.push(1);
+  const run = await b.run(1);
+  const waiting = b.push(2, "web");
+  expect(b.queue.cancel(waiting.deploy.id)).toMatchObject({
+    status: "canceled",
+    error: { code: "canceled" },
+  });
+  expect(b.queue.cancel(running.deploy.id)).toMatchObject({ status: "running", cancelRequested: true });
+  expect(run.signal.reason).toBe("cancel");
+  expect(b.queue.cancel(running.deploy.id)).toMatchObject({ status: "running" });
+  run.recorder.decide("back");
+  expect(b.queue.get(running.deploy.id)).toMatchObject({ cancelRequested: true, decision: "back" });
+  run.end(problem("canceled"));
+  await b.ended(running.deploy.id, "canceled");
+  expect(b.queue.get(running.deploy.id)).not.toHaveProperty("cancelRequested");
+  expect(() => b.queue.cancel(running.deploy.id)).toThrow(
+    expect.objectContaining({ code: "not_cancelable" }),
+  );
+  expect(() => b.queue.cancel("nothing")).toThrow(expect.objectContaining({ code: "not_found" }));
+});
+
+test("a pipeline that throws fails its deploy, and the queue goes on", async () => {
+  const b = bench();
+  b.queue.start();
+  const { deploy } = b.push(1);
+  const run = await b.run(1);
+  run.recorder.step("build", "running");
+  run.crash(new TypeError("x is not a function"));
+  await b.ended(deploy.id);
+  const end = b.queue.get(deploy.id);
+  expect(end).toMatchObject({ status: "failed", error: { code: "internal" } });
+  expect(end && isEnded(end) && end.steps?.find(({ name }) => name === "build")?.status).toBe("failed");
+  b.push(2);
+  await b.run(2);
+});
+
+test("a listener that throws harms nobody", async () => {
+  const b = bench();
+  b.queue.subscribe(() => {
+    throw new Error("broken listener");
+  });
+  b.queue.start();
+  b.push(1);
+  await b.run(1);
+  expect(b.reported.length).toBeGreaterThan(0);
+});
+
+test("live and left are one transaction with each other, and an app's state survives", async () => {
+  const b = bench();
+  b.queue.start();
+  b.push(1);
+  const { recorder } = await b.run(1);
+  const live = { release: "r1", sha: sha(1), deploy: "d", since: "2026-01-01T00:00:00.000Z" };
+  recorder.live(live, { sha: sha(2), deploy: "e", automatic: true });
+  expect(recorder.app()).toEqual({ live, left: { sha: sha(2), deploy: "e", automatic: true } });
+  recorder.live({ ...live, release: "r2" });
+  expect(b.queue.app("api")).toEqual({ live: { ...live, release: "r2" } });
+});

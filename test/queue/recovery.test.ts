@@ -1,0 +1,153 @@
+import { expect, test } from "vitest";
+import { tempDir } from "../support/temp.js";
+import { bench, problem } from "./bench.js";
+
+test("a deploy that ran when the process died is taken up again, first, with what it had done", async () => {
+  const dir = tempDir("recovery");
+  const before = bench({ dir, onAbort: false });
+  before.queue.start();
+  const { deploy } = before.push(1);
+  const { recorder } = await before.run(1);
+  recorder.step("fetch", "running");
+  recorder.step("fetch", "succeeded");
+  recorder.step("install", "running");
+  recorder.decide("forward");
+  before.push(2, "web");
+  const newer = before.push(3);
+  before.die();
+
+  const after = bench({ dir });
+  expect(after.queue.get(deploy.id)?.status).toBe("running");
+  after.queue.start();
+  const resumed = await after.run(1);
+  expect(resumed.recorder.deploy).toMatchObject({ id: deploy.id, decision: "forward" });
+  expect(resumed.recorder.deploy.steps.slice(0, 2).map((step) => step.status)).toEqual([
+    "succeeded",
+    "running",
+  ]);
+  expect(after.logged.some((line) => line.includes("restarted"))).toBe(true);
+  resumed.end({ status: "succeeded" });
+  expect((await after.run(2)).recorder.deploy.app).toBe("web");
+  after.runs[1]?.end({ status: "succeeded" });
+  expect((await after.run(3)).recorder.deploy.id).toBe(newer.deploy.id);
+});
+
+test("a person's wish to cancel survives the process", async () => {
+  const dir = tempDir("recovery");
+  const before = bench({ dir, onAbort: false });
+  before.queue.start();
+  const { deploy } = before.push(1);
+  await before.run(1);
+  before.queue.cancel(deploy.id);
+  before.die();
+
+  const after = bench({ dir });
+  after.queue.start();
+  const run = await after.run(1);
+  expect(run.signal.reason).toBe("cancel");
+  await after.ended(deploy.id, "canceled");
+});
+
+test("a cancel between the start of the daemon and the taking up is kept too", async () => {
+  const dir = tempDir("recovery");
+  const before = bench({ dir, onAbort: false });
+  before.queue.start();
+  const { deploy } = before.push(1);
+  await before.run(1);
+  before.die();
+
+  const after = bench({ dir });
+  after.queue.cancel(deploy.id);
+  after.queue.start();
+  await after.ended(deploy.id, "canceled");
+});
+
+test("stopping waits for the running deploy, and starts no other", async () => {
+  const b = bench({ onAbort: false });
+  b.queue.start();
+  const running = b.push(1);
+  const waiting = b.push(2, "web");
+  const run = await b.run(1);
+  const stopped = b.queue.stop({ graceMs: 60_000 });
+  run.end({ status: "succeeded" });
+  await stopped;
+  expect(b.queue.get(running.deploy.id)?.status).toBe("succeeded");
+  expect(b.queue.get(waiting.deploy.id)?.status).toBe("queued");
+  expect(b.runs).toHaveLength(1);
+  expect(b.closed).toContain(waiting.deploy.id);
+});
+
+test("what is not ended in time is handed over: it stays running for the next start", async () => {
+  const dir = tempDir("recovery");
+  const before = bench({ dir });
+  before.queue.start();
+  const { deploy } = before.push(1);
+  const run = await before.run(1);
+  await before.queue.stop({ graceMs: 1 });
+  expect(run.signal.reason).toBe("handover");
+  expect(before.queue.get(deploy.id)?.status).toBe("running");
+  expect(() => run.recorder.step("build", "succeeded")).toThrow(
+    expect.objectContaining({ code: "handed_over" }),
+  );
+  await before.close();
+
+  const after = bench({ dir });
+  after.queue.start();
+  (await after.run(1)).end({ status: "succeeded" });
+  await after.ended(deploy.id, "succeeded");
+});
+
+test("what succeeded while it was handed over has succeeded", async () => {
+  const b = bench({ onAbort: false });
+  b.queue.start();
+  const { deploy } = b.push(1);
+  const run = await b.run(1);
+  run.signal.addEventListener("abort", () => run.end({ status: "succeeded" }));
+  await b.queue.stop({ graceMs: 1 });
+  expect(b.queue.get(deploy.id)?.status).toBe("succeeded");
+});
+
+test("apps that have left the configuration keep nothing waiting", async () => {
+  const dir = tempDir("recovery");
+  const before = bench({ dir, onAbort: false });
+  before.queue.start();
+  const running = before.push(1, "shop");
+  await before.run(1);
+  const waiting = before.push(2, "web");
+  before.die();
+
+  const after = bench({ dir, apps: ["api"] });
+  after.queue.start();
+  await after.ended(running.deploy.id, "failed");
+  expect(after.queue.get(waiting.deploy.id)).toMatchObject({
+    status: "canceled",
+    error: { code: "app_unknown" },
+  });
+});
+
+test("an outcome that cannot be stored is tried again until it can", async () => {
+  const b = bench({ retryMs: 1 });
+  b.queue.start();
+  const { deploy } = b.push(1);
+  const run = await b.run(1);
+  const update = b.store.update;
+  let refusals = 0;
+  b.store.update = (next) => {
+    if (refusals++ < 3) throw new Error("disk full");
+    update(next);
+  };
+  run.end(problem("failed"));
+  await b.ended(deploy.id, "failed");
+  expect(refusals).toBe(4);
+});
+
+test("a deploy that comes just as the loop has found nothing is not forgotten", async () => {
+  const b = bench();
+  b.queue.start();
+  for (let n = 1; n <= 50; n++) {
+    const { deploy } = b.push(n);
+    (await b.run(n)).end({ status: "succeeded" });
+    await b.ended(deploy.id);
+  }
+  expect(b.runs).toHaveLength(50);
+});
