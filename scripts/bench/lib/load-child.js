@@ -64,7 +64,7 @@ async function client(number) {
   let seed = number + 1;
   const next = () => {
     seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
-    return seed >> 8;
+    return seed >>> 8;
   };
   const agent = kind === "fresh" ? false : new http.Agent({ keepAlive: true, maxSockets: 1 });
   for (let turn = number; !stopping && state.total < options.maxRequests; turn++) {
