@@ -27,7 +27,6 @@ export function memoryLog(): MemoryLog {
     },
     step: (name, status) => void steps.push(`${name}:${status}`),
     status: () => {},
-    drained: async () => {},
     flush: async () => {},
   };
 }
