@@ -1,0 +1,89 @@
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { appFiles } from "../support/apps.js";
+import { createHost, type DeployAnswer, type Host } from "../support/host.js";
+import { startLoad } from "../support/load.js";
+import { createRepo, type Repo } from "../support/repo.js";
+import { freePort } from "../support/temp.js";
+
+/** A hundred kills at every step and between every two calls to PM2: scripts/soak/kills.js. */
+describe("promise 3: nothing acknowledged is lost", () => {
+  let host: Host;
+  let repo: Repo;
+  let port: number;
+  let root: string;
+
+  beforeAll(async () => {
+    host = await createHost();
+    port = await freePort();
+    repo = createRepo(host.dir, "api");
+    root = host.addApp("api", {
+      repository: repo.url,
+      port,
+      install: "echo install >> ../../ran",
+      build: "echo build >> ../../ran",
+      migrate: "true",
+      pm2: { script: "server.js", instances: 2 },
+    });
+    await host.start();
+    const sha = repo.commit(appFiles({ kind: "http-close", release: "v0", port }), "v0");
+    expect(await host.deploy(repo.fullName, sha)).toMatchObject({ status: "succeeded" });
+  });
+  afterAll(() => host?.end());
+
+  /** Resolves as soon as the deploy's stream tells of the step; false when the deploy ended before. */
+  async function reached(id: string, step: string): Promise<boolean> {
+    const response = await fetch(`${host.url}/deploys/${id}/events`, {
+      headers: { authorization: `Bearer ${host.token}` },
+    });
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk as Uint8Array, { stream: true });
+      if (text.includes(`"name":"${step}","status":"running"`)) return true;
+    }
+    return false;
+  }
+
+  let version = 0;
+  it.each(["fetch", "install", "build", "migrate", "preflight", "rollout", "activate", "watch"])(
+    "killed in %s",
+    async (step) => {
+      const release = `v${++version}`;
+      writeFileSync(join(root, "ran"), "");
+      const sha = repo.commit(appFiles({ kind: "http-close", release, port }), release);
+      const load = await startLoad({ port, clients: 8 });
+      const pushed = await host.push(repo.fullName, sha);
+      expect(pushed.status).toBe(202);
+      expect(await reached(pushed.body.id, step)).toBe(true);
+      await host.stop("SIGKILL");
+      await host.start();
+      const ended = await host.ended(pushed.body.id);
+      const seen = await load.stop();
+      expect(ended, host.output.slice(-20).join("\n")).toMatchObject({ status: "succeeded" });
+      expect(seen.failures).toEqual([]);
+      const running = await host.pm2.list();
+      expect(running.map((process) => process.pm2_env.status)).toEqual(["online", "online"]);
+      expect(running.every((process) => process.pm2_env.pm_exec_path.includes(ended.release ?? "?"))).toBe(
+        true,
+      );
+      // Whatever was half built is gone; what is there is whole.
+      for (const name of readdirSync(join(root, "releases")))
+        expect(existsSync(join(root, "releases", name, "server.js")), name).toBe(true);
+    },
+  );
+
+  it("stopped politely in the middle of a deploy: finished or handed over", async () => {
+    const sha = repo.commit(appFiles({ kind: "http-close", release: "polite", port }), "polite");
+    const load = await startLoad({ port, clients: 8 });
+    const pushed = await host.push(repo.fullName, sha);
+    await reached(pushed.body.id, "preflight");
+    await host.stop("SIGTERM");
+    await host.start();
+    const ended: DeployAnswer = await host.ended(pushed.body.id);
+    const seen = await load.stop();
+    expect(ended.status).toBe("succeeded");
+    expect(seen.failures).toEqual([]);
+  });
+});
