@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { delimiter, dirname } from "node:path";
 import { Fault } from "../../domain/fault.js";
 import type { Pm2Event } from "../../rollout/pm2.js";
 import { builtFile } from "../built.js";
+import { cleanEnvironment } from "../environment.js";
 import type { CallName, Calls, Reply } from "./messages.js";
 
 export const unreachable = (pm2Home: string): Fault =>
@@ -11,20 +11,6 @@ export const unreachable = (pm2Home: string): Fault =>
     `the PM2 daemon of ${pm2Home} does not run, or ended meanwhile`,
     "Start it with `pm2 resurrect`, or deploy again: dropless starts PM2 and brings back what was saved.",
   );
-
-/** Nothing of the daemon's environment reaches PM2 but what every process needs. */
-export function cleanEnvironment(source: NodeJS.ProcessEnv = process.env): Record<string, string> {
-  const env: Record<string, string> = {};
-  for (const name of ["HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ"]) {
-    const value = source[name];
-    if (value !== undefined) env[name] = value;
-  }
-  // Under systemd PATH may lack the very Node that runs this.
-  const path = (source.PATH ?? "/usr/local/bin:/usr/bin:/bin").split(delimiter);
-  const own = dirname(process.execPath);
-  env.PATH = (path.includes(own) ? path : [...path, own]).join(delimiter);
-  return env;
-}
 
 interface WorkerDeps {
   pm2Home: string;

@@ -1,0 +1,203 @@
+import { Fault } from "../domain/fault.js";
+import { isHealthy } from "./ask.js";
+import type { Wanted } from "./definition.js";
+import { brokenBesideOld } from "./faults.js";
+import { prove, survey } from "./gate.js";
+import { plan, type Seen, surgeOf } from "./plan.js";
+import type { Pm2, Pm2Process } from "./pm2.js";
+import type { StepIo, Target } from "./types.js";
+import { createWitness } from "./witness.js";
+
+export interface ConvergeOptions {
+  trusted: boolean;
+  /** Milliseconds of bad answers after beginning to listen that preflight has seen; undefined without one. */
+  warmUpMs?: number;
+  /** How many instances fit into the free memory beside what runs. */
+  fits(running: readonly Pm2Process[]): number;
+}
+
+const alive = new Set(["online", "launching", "one-launch-status"]);
+const isServing = (process: Pm2Process): boolean => alive.has(process.status);
+
+/** A bound against a PM2 that never does what it is told. */
+const maxSteps = 1000;
+
+const listed = (numbers: readonly number[]): string =>
+  `${numbers.length > 1 ? "s" : ""} ${numbers.join(", ")}`;
+
+/** Does an instance run what the target wants? Of a release that was live before, any deploy's will do. */
+const isWanted = ({ marks }: Pm2Process, target: Target, trusted: boolean): boolean =>
+  marks.app === target.app.name &&
+  marks.release === target.release.name &&
+  (trusted || marks.deploy === target.deploy);
+
+/**
+ * Makes one PM2 name run exactly the wanted instances. Reads what runs, does the plan's next step, reads again.
+ *
+ * On a fault: what this call has started is out again, all together, as long as what it was to replace is still
+ * there; where old ones had to be stopped first (fork mode), they are started again.
+ */
+export async function convergeName(
+  pm2: Pm2,
+  wanted: Wanted,
+  target: Target,
+  io: StepIo,
+  options: ConvergeOptions,
+): Promise<void> {
+  const { log, signal } = io;
+  const { name, count } = wanted;
+  const proven = new Set<number>();
+  const started = new Set<number>();
+  const halted: number[] = [];
+  let retired = 0;
+  let found = 0;
+  let otherThanUs = false;
+
+  const list = async () => (await pm2.list()).filter((process) => process.name === name);
+  const witness = await createWitness(pm2, [name], log);
+
+  const isBroken = ({ pmId }: Pm2Process): boolean => {
+    const last = witness.of(pmId).answers.slice(-2);
+    return last.length === 2 && last.every(({ status }) => !isHealthy(target.app, { status }));
+  };
+
+  const view = (processes: readonly Pm2Process[]): Seen[] =>
+    processes.map((process) => ({
+      pmId: process.pmId,
+      number: process.number,
+      wanted: isWanted(process, target, options.trusted),
+      proven: proven.has(process.pmId),
+      // One that this call has started and that ended at once is for the gate to report, not to be tried again.
+      serving: isServing(process) || started.has(process.pmId),
+      broken: isBroken(process),
+      mode: process.mode,
+    }));
+
+  const remove = async (processes: readonly Pm2Process[]) => {
+    // PM2 gives an id again once its list was empty.
+    const forget = () => {
+      for (const { pmId } of processes) {
+        witness.forget(pmId);
+        started.delete(pmId);
+        proven.delete(pmId);
+      }
+    };
+    forget();
+    await Promise.all(processes.map((process) => pm2.remove(process)));
+    forget();
+  };
+
+  const start = async (numbers: readonly number[]) => {
+    for (const number of numbers) {
+      signal.throwIfAborted();
+      const process = await pm2.start(wanted.spec(number));
+      started.add(process.pmId);
+      witness.follow(process.pmId);
+    }
+  };
+
+  const backOut = async () => {
+    const now = await list();
+    const mine = now.filter((process) => isWanted(process, target, options.trusted));
+    const replaceable = now.filter(
+      (process) => !mine.includes(process) && (isServing(process) || halted.includes(process.pmId)),
+    );
+    // Old ones that are gone are put back by converging on their release; until then the new ones that were
+    // proven serve.
+    const whole = retired === 0 && (found === 0 || replaceable.length >= count);
+    const out = options.trusted || !whole ? mine.filter(({ pmId }) => !proven.has(pmId)) : mine;
+    if (out.length > 0) log.say(`${name}: taking out new instance${listed(out.map(({ number }) => number))}`);
+    await remove(out);
+    for (const process of now) {
+      if (!halted.includes(process.pmId) || isServing(process)) continue;
+      log.say(`${name}: starting the old instance ${process.number} again`);
+      await pm2.resume(process);
+    }
+  };
+
+  try {
+    const before = await list();
+    const kept = before.filter((process) => isWanted(process, target, options.trusted));
+    found = kept.length;
+    if (options.trusted) {
+      // What served before serves on, as well or badly as it does; the others may be worse.
+      for (const { pmId } of kept.filter(isServing)) proven.add(pmId);
+      const others = before.filter((process) => isServing(process) && !kept.includes(process));
+      if (proven.size > 0 && others.length > 0 && wanted.serves)
+        await survey(target.app, others, witness, signal);
+    }
+    for (let step = 0; ; step++) {
+      signal.throwIfAborted();
+      const processes = await list();
+      const seen = view(processes);
+      const others = seen.filter((one) => !one.wanted && one.serving).length;
+      otherThanUs = others > 0;
+      const surge = Math.min(surgeOf(target.app.rollout.surge, count), options.fits(processes));
+      const action = plan(seen, { count, mode: wanted.mode, surge: Math.max(1, surge) });
+      if (action.kind === "done") break;
+      if (step === maxSteps)
+        throw new Fault("pm2_refused", `PM2 does not do what it is told about ${name}`, "See pm2.log.");
+      if (action.kind === "start") {
+        log.say(
+          `${name}: starting instance${listed(action.numbers)} of ${target.release.name}${others > 0 ? ` beside ${others} running` : ""}`,
+        );
+        await start(action.numbers);
+        continue;
+      }
+      const chosen = processes.filter(({ pmId }) => action.pmIds.includes(pmId));
+      const numbers = listed(chosen.map(({ number }) => Math.max(0, number)));
+      if (action.kind === "discard") {
+        log.say(`${name}: removing instance${numbers} of ${target.release.name}, which cannot stay`);
+        await remove(chosen);
+      } else if (action.kind === "halt") {
+        log.say(`${name}: stopping instance${numbers}: only one release at a time can hold the port`);
+        halted.push(...action.pmIds);
+        for (const { pmId } of chosen) witness.forget(pmId);
+        await Promise.all(chosen.map((process) => pm2.stop(process)));
+      } else if (action.kind === "retire") {
+        log.say(`${name}: draining and removing old instance${numbers}`);
+        retired += chosen.filter(isServing).length;
+        await remove(chosen);
+      } else {
+        await proveAll(chosen, others === 0);
+        for (const { pmId } of chosen) proven.add(pmId);
+        log.say(`${name}: instance${numbers} of ${target.release.name} healthy`);
+      }
+    }
+  } catch (error) {
+    await backOut().catch(() => {
+      // PM2 is gone: nothing can be taken out. The next converge finds what is left.
+    });
+    const isNews = options.warmUpMs !== undefined && otherThanUs && wanted.serves;
+    if (
+      error instanceof Fault &&
+      isNews &&
+      /^(unhealthy|died|crashed_at_boot|never_listened)$/.test(error.code)
+    ) {
+      throw brokenBesideOld(error);
+    }
+    throw error;
+  } finally {
+    witness.stop();
+  }
+
+  async function proveAll(processes: Pm2Process[], alone: boolean): Promise<void> {
+    // A new one starts at 0; one that has served for weeks may have been restarted.
+    const batch = {
+      app: target.app,
+      processes,
+      serves: wanted.serves,
+      alone,
+      warmUpMs: warmUpOf(options),
+      signal,
+    };
+    await prove(pm2, batch, witness);
+  }
+}
+
+/** What preflight saw, with room for a busy machine; a second where there was none. */
+const warmUpOf = ({ warmUpMs, trusted }: ConvergeOptions): number => {
+  if (trusted) return 10_000;
+  if (warmUpMs === undefined) return 1000;
+  return warmUpMs < 50 ? 0 : 2 * warmUpMs + 500;
+};

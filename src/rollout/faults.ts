@@ -1,0 +1,89 @@
+import { Fault } from "../domain/fault.js";
+
+// biome-ignore lint/complexity/useRegexLiterals: an escape character in a literal is easily lost
+const ansi = new RegExp("\\u001b\\[[0-9;]*m", "g");
+
+/**
+ * The line of a crash's output that says most: of Node's report the line `Error: …`, else the first one that
+ * names an error, else the last.
+ */
+export function errorLine(output: string): string {
+  const lines = output
+    .replace(ansi, "")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("at ") && !/^Node\.js v\d/.test(line));
+  const found =
+    lines.find((line) => /^(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)\b.*:/.test(line)) ??
+    lines.find((line) => /\berror\b/i.test(line)) ??
+    lines.at(-1) ??
+    "";
+  return found.length > 300 ? `${found.slice(0, 299)}…` : found;
+}
+
+const because = (output: string): string => {
+  const line = errorLine(output);
+  return line === "" ? "and printed nothing" : `with: ${line}`;
+};
+
+export const crashedAtBoot = (who: string, output: string, exitCode?: number): Fault => {
+  const inUse = /EADDRINUSE/.test(output);
+  return new Fault(
+    "crashed_at_boot",
+    `${who} ended while booting${exitCode === undefined ? "" : ` (exit code ${exitCode})`} ${because(output)}`,
+    inUse
+      ? "Something else listens on its port: see who with `ss -ltnp`, or set `port` to where the app listens."
+      : "The log has its whole output; boot it with the same environment to see it again.",
+  );
+};
+
+export const died = (who: string, output: string): Fault =>
+  new Fault(
+    "died",
+    `${who} listened and then ended by itself, ${because(output)}`,
+    "The log has its whole output; look for what happens some seconds after the boot.",
+  );
+
+export const neverListened = (who: string, port: number, ms: number): Fault =>
+  new Fault(
+    "never_listened",
+    `${who} did not listen on port ${port} within ${Math.round(ms / 1000)} s`,
+    "See in the log what it waits for; raise health.ready when its boot takes that long.",
+  );
+
+export const listensElsewhere = (who: string, port: number, found: number[]): Fault =>
+  new Fault(
+    "listens_elsewhere",
+    `${who} listens on port ${found.join(" and ")} instead of ${port}`,
+    "Set `port` to the port the app listens on, or PORT in its `env`.",
+  );
+
+export const unhealthy = (who: string, path: string, what: string): Fault =>
+  new Fault(
+    "unhealthy",
+    `${who} is not healthy: GET ${path} ${what}`,
+    "The log has its output; health.path names the route that is asked, health.ready how long it may take.",
+  );
+
+export const scriptMissing = (script: string): Fault =>
+  new Fault(
+    "script_missing",
+    `the release has no file ${script}`,
+    "See `script` in the app's pm2 settings or ecosystem file, and whether the build makes that file.",
+  );
+
+export const diedInWatch = (why: string): Fault =>
+  new Fault(
+    "died_in_watch",
+    `after it went live, ${why}`,
+    "The log has its output from then on; health.watch says how long a live release is watched.",
+  );
+
+/** Alone it was fine: preflight had proven it. */
+export const brokenBesideOld = (fault: Fault): Fault =>
+  new Fault(
+    "broken_beside_old",
+    `healthy in preflight, but not beside the running instances: ${fault.message}`,
+    `Look for what two releases cannot share, such as a lock, a file or a table. ${fault.hint}`,
+    { cause: fault },
+  );

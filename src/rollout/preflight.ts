@@ -1,0 +1,125 @@
+import type { Fault } from "../domain/fault.js";
+import { type Answer, ask, describe, isHealthy, question } from "./ask.js";
+import type { Booter } from "./boot.js";
+import type { Wanted } from "./definition.js";
+import * as faults from "./faults.js";
+import type { StepIo, Target } from "./types.js";
+
+/** Between two questions, before it is proven and during the soak. Milliseconds. */
+const eagerMs = 50;
+const soakMs = 250;
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
+  });
+
+/**
+ * Boots the one that serves the port aside, on a private port, and asks it until it was healthy
+ * `health.successes` times in a row within `health.ready`, then through `health.soak`. It gets
+ * `DROPLESS_PREFLIGHT=1` and an instance number that none of the serving ones has.
+ *
+ * Gives the milliseconds that it answered badly after it had begun to listen, before its first good answer.
+ */
+export async function preflight(
+  { boot, freePort }: Booter,
+  wanted: Wanted,
+  { app, deploy }: Target,
+  { log, signal }: StepIo,
+): Promise<number> {
+  const who = wanted.name;
+  const port = app.port as number;
+  const aside = await freePort();
+  const spec = wanted.spec(wanted.count);
+  let output = "";
+  let listens: number | undefined;
+  const elsewhere = new Set<number>();
+  let fault: Fault | undefined;
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+
+  const end = boot({
+    command: wanted.command,
+    cwd: spec.definition.cwd,
+    env: {
+      ...spec.env,
+      [spec.instanceVar]: String(spec.number),
+      PORT: String(aside),
+      DROPLESS_PREFLIGHT: "1",
+      DROPLESS_PREFLIGHT_PORT: String(aside),
+      // It has nothing to drain.
+      DROPLESS_DRAIN: "off",
+    },
+    marker: deploy,
+    onOutput(stream, text) {
+      output = (output + text).slice(-64 * 1024);
+      log.write(stream, text);
+    },
+    onMessage({ type, data }) {
+      if (type === "dropless:listening") listens ??= Date.now();
+      const found = (data as { port?: unknown } | undefined)?.port;
+      if (type === "dropless:listening-elsewhere" && typeof found === "number") {
+        // An app that takes PORT at its word listens on the private port itself.
+        if (found === aside) listens ??= Date.now();
+        else elsewhere.add(found);
+      }
+    },
+    onExit(code) {
+      fault ??=
+        listens === undefined
+          ? faults.crashedAtBoot(who, output, code ?? undefined)
+          : faults.died(who, output);
+      over.abort();
+    },
+  });
+
+  let last: Answer | undefined;
+  const isGood = async (): Promise<boolean> => {
+    last = await ask({ ...question(app, aside), signal: either });
+    signal.throwIfAborted();
+    if (fault) throw fault;
+    if ("status" in last) listens ??= Date.now();
+    return isHealthy(app, last);
+  };
+
+  try {
+    const began = Date.now();
+    let warmUp: number | undefined;
+    for (let healthy = 0; healthy < app.health.successes; ) {
+      if (await isGood()) {
+        healthy++;
+        warmUp ??= Date.now() - (listens ?? began);
+        continue;
+      }
+      healthy = 0;
+      if (Date.now() - began > app.health.ready) {
+        if (listens !== undefined)
+          throw faults.unhealthy(who, app.health.path ?? "/", describe(last as Answer));
+        if (elsewhere.size > 0) throw faults.listensElsewhere(who, port, [...elsewhere]);
+        throw faults.neverListened(who, port, app.health.ready);
+      }
+      await pause(eagerMs, either);
+    }
+    log.say(`${who} is healthy on a private port after ${Date.now() - began} ms`);
+    const soaked = Date.now() + app.health.soak;
+    for (let bad = 0; Date.now() < soaked; ) {
+      bad = (await isGood()) ? 0 : bad + 1;
+      if (bad === 2) throw faults.unhealthy(who, app.health.path ?? "/", describe(last as Answer));
+      await pause(Math.min(soakMs, soaked - Date.now()), either);
+      signal.throwIfAborted();
+      if (fault) throw fault;
+    }
+    return warmUp ?? 0;
+  } finally {
+    // What it prints and how it ends from here on is of no interest.
+    fault = faults.died(who, "");
+    await end();
+  }
+}

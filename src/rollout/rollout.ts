@@ -1,0 +1,155 @@
+import type { AppConfig } from "../config/schema.js";
+import type { Instance } from "../domain/ports.js";
+import { createAdoption } from "./adoption.js";
+import type { Booter } from "./boot.js";
+import { convergeName } from "./converge.js";
+import { type Definition, type Wanted, wantedFrom } from "./definition.js";
+import type { Pm2, Pm2Process } from "./pm2.js";
+import { preflight } from "./preflight.js";
+import type { Rollout, Target } from "./types.js";
+import { watch } from "./watch.js";
+
+interface RolloutDeps {
+  pm2: Pm2;
+  booter: Booter;
+  /** The target's PM2 definitions, from its ecosystem file or its inline block. Fault `pm2_config`. */
+  readDefinitions(target: Target): Promise<Definition[]>;
+  /** Absolute; where what was adopted is remembered. */
+  stateDir: string;
+  /** As PM2 counts them for `instances: max`. */
+  cores: number;
+  /** Bytes. */
+  freeMemory(): number;
+}
+
+/** The names an app has in PM2 as far as its configuration tells. */
+function namesOf(app: AppConfig): string[] {
+  if ("config" in app.pm2) return (app.pm2.only as string[] | undefined) ?? [app.name];
+  return [(app.pm2.name as string | undefined) ?? app.name];
+}
+
+const asInstance = (process: Pm2Process): Instance => ({
+  pmId: process.pmId,
+  name: process.name,
+  pid: process.pid,
+  status: process.status,
+  number: process.number,
+  ...(process.marks.release !== undefined && { release: process.marks.release }),
+  ...(process.marks.deploy !== undefined && { deploy: process.marks.deploy }),
+  restarts: process.restarts,
+  uptimeMs: process.status === "online" ? Math.max(0, Date.now() - process.startedAt) : 0,
+  memoryBytes: process.memoryBytes,
+  cwd: process.cwd,
+  script: process.script,
+});
+
+export function createRollout(deps: RolloutDeps): Rollout {
+  const { pm2, booter, cores } = deps;
+  const adoption = createAdoption(deps.stateDir);
+  // What preflight saw of a release, for its rollout: how long it answers badly after its boot.
+  const warmUps = new Map<string, number>();
+  const keyOf = ({ app, release, deploy }: Target) => `${app.name} ${release.name} ${deploy}`;
+
+  const wantedOf = async (target: Target): Promise<Wanted[]> =>
+    wantedFrom(await deps.readDefinitions(target), target, cores);
+
+  /** At least one more, and as many as the memory has room for, going by the biggest that runs. */
+  const fits = (running: readonly Pm2Process[]): number => {
+    const biggest = Math.max(0, ...running.map(({ memoryBytes }) => memoryBytes));
+    if (biggest === 0) return Number.POSITIVE_INFINITY;
+    return Math.max(1, Math.floor(deps.freeMemory() / (1.25 * biggest)));
+  };
+
+  const own = ({ marks, name }: Pm2Process, app: AppConfig): boolean =>
+    marks.app === app.name || (marks.app === undefined && namesOf(app).includes(name));
+
+  const removeAll = async (processes: readonly Pm2Process[]): Promise<void> => {
+    await Promise.all(processes.map((process) => pm2.remove(process)));
+  };
+
+  return {
+    async preflight(target, io) {
+      await booter.sweep(target.deploy);
+      const serving = (await wantedOf(target)).find(({ serves }) => serves);
+      if (!serving) {
+        io.log.say("nothing to boot aside: the app has no `port`");
+        return;
+      }
+      warmUps.set(keyOf(target), await preflight(booter, serving, target, io));
+    },
+
+    async converge(target, io) {
+      const { app } = target;
+      await booter.sweep(target.deploy);
+      const wanted = await wantedOf(target);
+      const began = await pm2.ensure();
+      if (began === "resurrected") io.log.say("PM2 did not run: started, and brought back what was saved");
+      if (began === "started") io.log.say("PM2 did not run: started");
+
+      const names = wanted.map(({ name }) => name);
+      const running = await pm2.list();
+      const byHand = running.filter(({ name, marks }) => names.includes(name) && marks.app !== app.name);
+      if (byHand.length > 0) io.log.say(`adopting ${byHand.length} instances that were started by hand`);
+      adoption.remember(app.name, target.deploy, byHand);
+
+      // What serves users comes last: whatever else fails then, they have not noticed.
+      const ordered = [...wanted].sort((a, b) => Number(a.serves) - Number(b.serves));
+      for (const one of ordered) {
+        await convergeName(pm2, one, target, io, {
+          trusted: io.trusted ?? false,
+          warmUpMs: warmUps.get(keyOf(target)),
+          fits,
+        });
+      }
+      const gone = (await pm2.list()).filter(
+        ({ name, marks }) => marks.app === app.name && !names.includes(name),
+      );
+      if (gone.length > 0) {
+        io.log.say(
+          `removing ${[...new Set(gone.map(({ name }) => name))].join(", ")}: no longer in the ecosystem file`,
+        );
+        await removeAll(gone);
+      }
+    },
+
+    async watch(target, io) {
+      await watch(pm2, await wantedOf(target), target, io);
+    },
+
+    async withdraw(app, io) {
+      const running = await pm2.list();
+      const ours = running.filter(({ marks }) => marks.app === app.name);
+      const adopted = adoption.recall(app.name);
+      const same = ({ pmId, raw }: (typeof adopted)[number]) =>
+        running.find(
+          (one) => one.pmId === pmId && one.raw.created_at === raw.created_at && !ours.includes(one),
+        );
+      const bringBack = async () => {
+        for (const one of adopted) {
+          const there = same(one);
+          if (there && there.status === "online") continue;
+          io.log.say(`starting ${String(one.raw.name)} again as it was before`);
+          if (there) await pm2.resume(there);
+          else await pm2.restore(one.raw);
+        }
+      };
+      const shares = [
+        ...ours.map(({ mode }) => mode),
+        ...adopted.map(({ raw }) => String(raw.exec_mode)),
+      ].every((mode) => mode.startsWith("cluster"));
+      // Beside the new ones where a port can be shared, else there is a gap anyway.
+      if (shares) await bringBack();
+      if (ours.length > 0) io.log.say(`removing ${ours.length} instances of the release that failed`);
+      await removeAll(ours);
+      if (!shares) await bringBack();
+      adoption.forget(app.name);
+    },
+
+    async instances(app) {
+      return (await pm2.list()).filter((process) => own(process, app)).map(asInstance);
+    },
+
+    save: () => pm2.save(),
+    close: () => pm2.close(),
+  };
+}
