@@ -82,7 +82,7 @@ function notFor(app: App, happening: Happening): string | undefined {
 
 const unknown = (message: string): Fault =>
   new Fault(
-    "unknown_app",
+    "app_unknown",
     message,
     "Compare `apps` and their `repository` in dropless.yaml with the payload.",
   );
@@ -113,7 +113,7 @@ const deliveryIdOf = (received: Received, body: unknown): string | undefined => 
 
 /**
  * What a verified delivery asks for. `signed` has the names of the apps whose secret verified. Throws Fault
- * `unreadable` (400), `unknown_app` (404) or `not_signed` (401).
+ * `unreadable` (400), `app_unknown` (404) or `not_signed` (401).
  */
 export function readPayload(received: Received, apps: App[], signed: Set<string>): Reading {
   const event =

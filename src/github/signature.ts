@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { IncomingHttpHeaders } from "node:http";
 import { verify } from "@octokit/webhooks-methods";
 import { Fault } from "../domain/fault.js";
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 const howTo =
   "Send `X-Hub-Signature-256: sha256=<HMAC-SHA256 of the raw body, keyed with the secret, in hex>`; scripts/trigger-deploy.sh does.";
@@ -25,7 +26,7 @@ const equal = (a: string, b: string): boolean => timingSafeEqual(sha256(a), sha2
 const refused = (message: string, hint: string): Fault => new Fault("not_signed", message, hint);
 
 /** The signature as it is to be compared, or a Fault `not_signed` that says what is wrong with the header. */
-function signatureOf(headers: IncomingHttpHeaders, secrets: string[]): string {
+function signatureOf(headers: Headers, secrets: string[]): string {
   const modern = headers["x-hub-signature-256"];
   const given = String(modern ?? headers["x-hub-signature"] ?? "").trim();
   const sent = given.replace(/^sha(?:1|256)=/i, "");
@@ -55,11 +56,7 @@ interface Signer {
  * Names of the apps whose secret has signed `text`, the request's body. Throws Fault `not_signed` (401) when
  * there is none. Every secret is tried, in constant time each, so the time says nothing about which one it was.
  */
-export async function signedFor(
-  headers: IncomingHttpHeaders,
-  text: string,
-  apps: Signer[],
-): Promise<Set<string>> {
+export async function signedFor(headers: Headers, text: string, apps: Signer[]): Promise<Set<string>> {
   const secrets = [...new Set(apps.flatMap((app) => app.secrets))];
   const signature = signatureOf(headers, secrets);
   const valid = new Set<string>();

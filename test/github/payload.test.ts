@@ -138,7 +138,7 @@ describe("which apps it concerns", () => {
 
   it("only the one a request names", () => {
     expect(appsIn(readIt(undefined, request({ app: "twin" }), [api, twin]))).toEqual(["twin"]);
-    expect(codeOf(() => readIt(undefined, request({ app: "other" }), [api, other]))).toBe("unknown_app");
+    expect(codeOf(() => readIt(undefined, request({ app: "other" }), [api, other]))).toBe("app_unknown");
   });
 
   it("only those whose secret verified", () => {
@@ -150,7 +150,7 @@ describe("which apps it concerns", () => {
   });
 
   it("none of a repository nobody knows", () => {
-    expect(codeOf(() => readIt("push", push({}, "mallory/api"), [api]))).toBe("unknown_app");
+    expect(codeOf(() => readIt("push", push({}, "mallory/api"), [api]))).toBe("app_unknown");
   });
 
   it.each([

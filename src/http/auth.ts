@@ -1,0 +1,77 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { FastifyRequest } from "fastify";
+import { type Config, type Scope, scopes } from "../config/schema.js";
+import { Fault } from "../domain/fault.js";
+import type { Queue } from "../domain/ports.js";
+
+/**
+ * Who may call a route. `signature` routes verify their body themselves; `own` also lets the deploy's own
+ * token in. A route that says nothing is closed to everybody.
+ */
+export type Access = "anyone" | "signature" | Scope | "own";
+
+export interface Caller {
+  name: string;
+  scope: Scope;
+}
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+  interface FastifyRequest {
+    caller: Caller | null;
+  }
+}
+
+const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
+
+const unauthorized = (message: string): Fault =>
+  new Fault(
+    "unauthorized",
+    message,
+    "Send `Authorization: Bearer <token>`; `dropless token create NAME --scope read` makes one.",
+  );
+
+export function createAuth({
+  tokens,
+  cliToken,
+  tokenReads,
+}: {
+  tokens: Config["tokens"];
+  cliToken: string;
+  tokenReads: Queue["tokenReads"];
+}) {
+  const known = [
+    { name: "local", scope: "admin" as Scope, hash: sha256(cliToken) },
+    ...tokens.map(({ name, scope, sha256: hex }) => ({ name, scope, hash: Buffer.from(hex, "hex") })),
+  ];
+
+  const callerOf = (token: string): Caller | undefined => {
+    const hash = sha256(token);
+    // Every one is compared, whichever fits: time says nothing about how many there are.
+    const [found] = known.filter((one) => timingSafeEqual(one.hash, hash));
+    return found && { name: found.name, scope: found.scope };
+  };
+
+  /** Throws Fault `unauthorized` | `forbidden`. Returns who calls, or null where nobody has to be known. */
+  return function authorize(request: FastifyRequest): Caller | null {
+    const { access } = request.routeOptions.config;
+    if (access === "anyone" || access === "signature") return null;
+    const token = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(request.headers.authorization ?? "")?.[1];
+    if (!token) throw unauthorized("The request carries no token");
+    const caller = callerOf(token);
+    if (!caller) {
+      const { id } = request.params as { id?: string };
+      if (access === "own" && id && tokenReads(token, id)) return { name: "deploy", scope: "read" };
+      throw unauthorized("The token is not known here, or no longer");
+    }
+    const needed = access === "own" ? "read" : access;
+    if (needed && scopes.indexOf(caller.scope) >= scopes.indexOf(needed)) return caller;
+    throw new Fault(
+      "forbidden",
+      `The token "${caller.name}" has the scope ${caller.scope}, which does not allow this`,
+      `Use a token with the scope ${needed ?? "admin"}.`,
+    );
+  };
+}

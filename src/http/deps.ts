@@ -1,0 +1,15 @@
+import type { FastifyBaseLogger } from "fastify";
+import type { Config } from "../config/schema.js";
+import type { DeployLogs, Queue } from "../domain/ports.js";
+import type { AppSources } from "./view.js";
+
+/** What the HTTP side is made of; the composition root gives it. */
+export interface HttpDeps extends Omit<AppSources, "queue"> {
+  config: Config;
+  queue: Queue;
+  logs: DeployLogs;
+  logger: FastifyBaseLogger;
+  version: string;
+  /** False while the daemon starts or stops: then no webhook is taken. */
+  ready(): boolean;
+}

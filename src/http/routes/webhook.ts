@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { Fault } from "../../domain/fault.js";
+import type { Submission } from "../../domain/ports.js";
+import { readPayload } from "../../github/payload.js";
+import { bodyText, signedFor } from "../../github/signature.js";
+import { createBodyReader } from "../body.js";
+import type { HttpDeps } from "../deps.js";
+import { baseUrl } from "../request.js";
+import { accepted } from "../view.js";
+
+const header = (request: FastifyRequest, name: string): string | undefined => {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(", ") : value;
+};
+
+const heldFault = (held: (Submission & { kind: "held" })[]): Fault =>
+  new Fault(
+    "held",
+    `On hold: ${held.map(({ app, reason }) => `${app} (${reason})`).join(", ")}`,
+    "Send it again after `dropless resume APP`; GitHub's Redeliver does.",
+  );
+
+/** `POST /webhooks/deploy`: raw bytes → verified → requests → stored → answered. */
+export function webhookRoute(
+  server: FastifyInstance,
+  { config, queue, ready }: HttpDeps,
+  penalise: (request: FastifyRequest, fault: Fault) => Promise<Fault>,
+) {
+  const withBody = createBodyReader();
+  const apps = Object.values(config.apps);
+
+  const answer = (request: FastifyRequest, reply: FastifyReply, submissions: Submission[]) => {
+    const base = baseUrl(config, request);
+    const held = submissions.filter((one) => one.kind === "held");
+    const views = submissions.flatMap((one) => {
+      if (one.kind === "held") return [];
+      if (one.kind === "duplicate") return [{ ...accepted(one.deploy, base, {}), duplicate: true as const }];
+      return [accepted(one.deploy, base, { position: one.position, token: one.token })];
+    });
+    const first = views.find((view) => !("duplicate" in view && view.duplicate)) ?? views[0];
+    if (!first) throw heldFault(held);
+    return reply.code(first.duplicate ? 200 : 202).send({
+      ...first,
+      ...(submissions.length > 1 && { deploys: views }),
+      ...(held.length > 0 && { held: held.map(({ app, reason }) => ({ app, reason })) }),
+    });
+  };
+
+  server.register(async (scope) => {
+    // The signature covers the bytes as they came: nothing reads them before it is checked.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser(
+      ["application/json", "application/x-www-form-urlencoded"],
+      (_request, _body, done) => done(null),
+    );
+
+    scope.post("/webhooks/deploy", { config: { access: "signature" } }, async (request, reply) => {
+      if (!ready())
+        throw new Fault(
+          "stopping",
+          "dropless is starting or stopping and takes no deliveries",
+          "Send it again in a moment; GitHub's Redeliver does.",
+        );
+      return withBody(request.raw, async (raw) => {
+        const text = bodyText(raw);
+        try {
+          const signed = await signedFor(request.headers, text, apps);
+          const reading = readPayload(
+            {
+              event: header(request, "x-github-event"),
+              delivery: header(request, "x-github-delivery"),
+              contentType: header(request, "content-type") ?? "",
+              text,
+            },
+            apps,
+            signed,
+          );
+          if (reading.kind === "pong") return reply.send({ pong: true });
+          if (reading.kind === "ignored") return reply.send({ ignored: reading.reason });
+          const bodySha256 = createHash("sha256").update(raw).digest("hex");
+          const delivery = { id: reading.deliveryId ?? `body-${bodySha256}`, bodySha256 };
+          return answer(request, reply, queue.deliver(delivery, reading.requests));
+        } catch (error) {
+          throw error instanceof Fault && error.code === "not_signed"
+            ? await penalise(request, error)
+            : error;
+        }
+      });
+    });
+  });
+}

@@ -1,0 +1,125 @@
+import type { Socket } from "node:net";
+import rateLimit from "@fastify/rate-limit";
+import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
+import { Fault } from "../domain/fault.js";
+import { createAuth } from "./auth.js";
+import { webhookLimit } from "./body.js";
+import { ensureCliToken } from "./cli-token.js";
+import { cliTokenFile } from "./client.js";
+import type { HttpDeps } from "./deps.js";
+import { notFound, rawProblem, sendProblem } from "./problem.js";
+import { appRoutes } from "./routes/apps.js";
+import { deployRoutes } from "./routes/deploys.js";
+import { webhookRoute } from "./routes/webhook.js";
+import { createStreams } from "./stream.js";
+
+/** Failed verifications of one address in a minute before it is told to wait. */
+const failuresPerMinute = 60;
+
+/** What JSON calls (all but the webhook) may bring. */
+const callLimit = 64 * 1024;
+
+/** Answers on a connection whose bytes were no request: too slow, too long, or not HTTP. */
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || socket.destroyed) return;
+  const told: Record<string, [string, string]> = {
+    ERR_HTTP_REQUEST_TIMEOUT: ["timeout", "The request did not arrive in time"],
+    HPE_HEADER_OVERFLOW: ["headers_too_large", "The headers are too large"],
+  };
+  const [code, message] = told[error.code ?? ""] ?? ["invalid_request", "This is not an HTTP request"];
+  const answer = rawProblem(new Fault(code, message, "Send it again, as an ordinary HTTP request."));
+  if (socket.writable) socket.end(answer, () => socket.destroy());
+  else socket.destroy();
+}
+
+/**
+ * The daemon's HTTP side, not listening yet. Every route is closed unless it names who may call it
+ * (`config.access`). Closing it ends the streams of all followers; they know how to come back.
+ */
+export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
+  const { config, queue, logs, logger, version, ready } = deps;
+  const { trustProxy } = config.server;
+  const stopping = new AbortController();
+
+  const server = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: webhookLimit,
+    exposeHeadRoutes: false,
+    trustProxy: trustProxy.length > 0 ? trustProxy : false,
+    // Whoever sends slowly holds a connection for so long and no longer.
+    requestTimeout: 30_000,
+    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000 },
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: "idle",
+    clientErrorHandler: refuseConnection,
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(error, request, reply);
+    },
+  }) as unknown as FastifyInstance;
+
+  server.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
+  server.setNotFoundHandler((request, reply) => sendProblem(notFound("such address here"), request, reply));
+  server.addHook("onResponse", async (request, reply) => {
+    const path = request.url.split("?")[0];
+    request.log.debug(
+      { method: request.method, path, status: reply.statusCode, ms: reply.elapsedTime },
+      "answered",
+    );
+  });
+  server.addHook("onSend", async (_request, reply) => {
+    reply.header("x-content-type-options", "nosniff");
+    if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
+  });
+  server.addHook("preClose", async () => stopping.abort());
+
+  // Counts failures only, and is asked only after one: who signs correctly is never locked out by who does not.
+  await server.register(rateLimit, { global: false, cache: 10_000 });
+  const countFailure = server.createRateLimit({ max: failuresPerMinute, timeWindow: 60_000 });
+  const penalise = async (request: FastifyRequest, fault: Fault): Promise<Fault> => {
+    const count = await countFailure(request);
+    if (count.isAllowed || !count.isExceeded) return fault;
+    return Object.assign(
+      new Fault("rate_limited", `Too many failed attempts from this address. ${fault.message}`, fault.hint),
+      { retryAfter: count.ttlInSeconds },
+    );
+  };
+
+  const authorize = createAuth({
+    tokens: config.tokens,
+    cliToken: ensureCliToken(cliTokenFile(config.dataDir)),
+    tokenReads: (token, id) => queue.tokenReads(token, id),
+  });
+  server.decorateRequest("caller", null);
+  server.addHook("onRequest", async (request) => {
+    if (request.is404) return;
+    try {
+      request.caller = authorize(request);
+    } catch (error) {
+      throw error instanceof Fault && error.code === "unauthorized" ? await penalise(request, error) : error;
+    }
+  });
+
+  server.removeContentTypeParser(["application/json", "text/plain"]);
+  server.addContentTypeParser(
+    "application/json",
+    { parseAs: "string", bodyLimit: callLimit },
+    (_request, body, done) => {
+      try {
+        done(null, body === "" ? undefined : JSON.parse(String(body)));
+      } catch {
+        done(new Fault("invalid_request", "The body is not JSON", "Send one JSON object."));
+      }
+    },
+  );
+
+  server.get("/healthz", { config: { access: "anyone" } }, async () => ({ status: "ok", version }));
+  server.get("/readyz", { config: { access: "anyone" } }, async () => {
+    if (ready()) return { status: "ready", version };
+    throw new Fault("stopping", "dropless is starting or stopping", "Ask again in a moment.");
+  });
+  webhookRoute(server, deps, penalise);
+  deployRoutes(server, deps, createStreams({ logs, queue, stopping: stopping.signal }));
+  appRoutes(server, deps);
+  return server;
+}
