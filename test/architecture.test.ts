@@ -30,7 +30,6 @@ const packages: Record<string, RegExp> = {
   "node:sqlite": /^adapters\/sqlite\//,
   "@photostructure/sqlite": /^adapters\/sqlite\//,
   "node:child_process": /^(adapters|cli)\//,
-  "node:http": /^(adapters|cli|http|drain)\//,
   fastify: /^http\//,
   commander: /^(cli\.ts$|cli\/)/,
   yaml: /^(config|cli)\//,
