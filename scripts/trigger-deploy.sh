@@ -17,6 +17,8 @@
 #   --delivery ID        DROPLESS_DELIVERY       GITHUB_RUN_ID-GITHUB_RUN_ATTEMPT, else a random one; a
 #                                                repeated id is not deployed twice
 #   --no-follow          DROPLESS_FOLLOW=0       follow to the end
+#   --answer                                     for other scripts: print the daemon's answer, JSON with the tokens
+#                                                that read the deploys, and do not follow
 #   --patience SECONDS   DROPLESS_PATIENCE       300; how long a daemon that does not answer is tried again
 #
 # Exit code: 0 live, or nothing to do; 1 failed, rolled back, canceled or on hold; 2 asked wrongly (secret,
@@ -61,6 +63,11 @@ while [ $# -gt 0 ]; do
       ;;
     --no-follow)
       follow=0
+      shift
+      continue
+      ;;
+    --answer)
+      follow=answer
       shift
       continue
       ;;
@@ -363,6 +370,11 @@ post "$delivery"
 # An attempt of ours may have been accepted without our hearing of it, and its token with it: ask for a deploy
 # of our own, which supersedes the first or finds its commit live.
 if [ "$repeated" = 1 ] && [ "$(field duplicate)" = true ]; then post "$delivery-again"; fi
+
+if [ "$follow" = answer ]; then
+  cat "$dir/body"
+  exit 0
+fi
 
 if [ "$http" = 200 ]; then
   ignored=$(field ignored)

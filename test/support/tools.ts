@@ -6,6 +6,9 @@ const optional = {
   nginx: "the nginx configuration, and deploys behind it",
   "ansible-playbook": "the Ansible role",
   "systemd-analyze": "the systemd unit, by systemd itself",
+  bash: "the GitHub Action",
+  curl: "the GitHub Action",
+  openssl: "the GitHub Action",
 } as const;
 type Tool = keyof typeof optional;
 
