@@ -155,7 +155,7 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
     head: () => resolve(""),
     async onBranch(shas) {
       const here = await present(shas);
-      const lost = shas.at(-1)?.slice(0, 12) ?? "";
+      const lost = shas[0]?.slice(0, 12) ?? "";
       if (here.length === 0) {
         throw new Fault(
           "commit_not_found",

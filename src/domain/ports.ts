@@ -91,8 +91,11 @@ export interface Recorder {
   previous(name: string | undefined): void;
   receipt(receipt: Receipt): void;
   decide(decision: "forward" | "back"): void;
-  /** This deploy's release is live now (`forward`), or an earlier one is again. One transaction. */
-  live(live: LiveRelease, left?: AppState["left"]): void;
+  /**
+   * This deploy's release is live now (`forward`), or an earlier one is again; undefined when a first deploy
+   * was taken back. One transaction.
+   */
+  live(live: LiveRelease | undefined, left?: AppState["left"]): void;
   app(): AppState;
 }
 

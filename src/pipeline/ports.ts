@@ -19,7 +19,7 @@ export interface Git {
   resolve(ref: string): Promise<string>;
   /**
    * Which of these commits can be reached from the branch. Faults when none can: `commit_not_found`,
-   * `commit_not_on_branch` (about the last one).
+   * `commit_not_on_branch` (about the first one).
    */
   onBranch(shas: string[]): Promise<string[]>;
   /** The one that contains all the others; undefined when there is none. */
@@ -47,8 +47,8 @@ export interface Releases {
   furnish(release: Release, log: LogWriter): void;
   /** Removes a release that will not be needed. */
   discard(name: string): Promise<void>;
-  /** Switches `current`, atomically and durably. */
-  activate(release: Release): void;
+  /** Switches `current`, atomically and durably; removes it when nothing is live any more. */
+  activate(release: Release | undefined): void;
   /** The release that `current` points to. */
   current(): string | undefined;
   /** Removes half-built ones and all but the newest `keep` and those to be spared. Gives their names. */

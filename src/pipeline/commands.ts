@@ -1,0 +1,69 @@
+import { Fault } from "../domain/fault.js";
+import { type Context, releaseOf } from "./context.js";
+import type { Argv } from "./packages.js";
+
+interface Work {
+  what: "install" | "build" | "migrate" | "hook";
+  cwd: string;
+  env: Record<string, string>;
+  timeoutMs: number;
+  nice?: boolean;
+}
+
+/** What package managers say when the lockfile does not fit package.json. */
+const drift =
+  /can only install packages when your package\.json and .* are in sync|ERR_PNPM_OUTDATED_LOCKFILE|ERR_PNPM_LOCKFILE_CONFIG_MISMATCH|lockfile needs to be updated|YN0028|lockfile had changes, but lockfile is frozen/;
+const full = /ENOSPC|No space left on device|EDQUOT|Disk quota exceeded/i;
+/** Enough to hold an error's lines, whatever comes after them. Characters. */
+const tailLength = 16_384;
+
+/**
+ * Runs one command of a deploy; what it printed says more than its exit code, so a fault knows drifted
+ * lockfiles and full disks.
+ */
+export async function command(context: Context, line: string | Argv, work: Work): Promise<void> {
+  const { log, signal, recorder, run, releases } = context;
+  let tail = "";
+  const decoder = new TextDecoder();
+  const listening = {
+    write: (stream: "stdout" | "stderr", part: string | Uint8Array) => {
+      tail = (tail + (typeof part === "string" ? part : decoder.decode(part, { stream: true }))).slice(
+        -tailLength,
+      );
+      log.write(stream, part);
+    },
+    drained: () => log.drained(),
+    flush: () => log.flush(),
+  };
+  log.say(`$ ${typeof line === "string" ? line : line.join(" ")}`);
+  try {
+    await run({ command: line, ...work, log: listening, signal, marker: recorder.deploy.id });
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    if (work.what === "install" && drift.test(tail)) {
+      throw new Fault(
+        "install_failed",
+        "The lockfile does not fit package.json",
+        "Run the install on your machine, commit the lockfile it writes, and push.",
+      );
+    }
+    if (full.test(tail)) {
+      throw new Fault(
+        "disk_full",
+        `The disk was full during the ${work.what}`,
+        "Make room on the disk that holds the app's root (and the temporary folder), then deploy again.",
+      );
+    }
+    releases.demandRoom();
+    throw error;
+  }
+}
+
+/** A hook of the user's: at the repository's root, with what the app itself gets to see. */
+export const hook = (context: Context, line: string): Promise<void> =>
+  command(context, line, {
+    what: "hook",
+    cwd: releaseOf(context).path,
+    env: { ...context.base, ...context.env },
+    timeoutMs: context.app.timeouts.migrate,
+  });

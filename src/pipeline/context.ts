@@ -1,0 +1,58 @@
+import type { AppConfig } from "../config/schema.js";
+import type { Deploy, DeployError } from "../domain/deploy.js";
+import { Fault } from "../domain/fault.js";
+import type { LogWriter, Recorder } from "../domain/ports.js";
+import type { Release } from "../domain/release.js";
+import type { StepName } from "../domain/step.js";
+import type { Rollout, StepIo, Target } from "../rollout/types.js";
+import type { Git, Releases, RunCommand } from "./ports.js";
+import type { ReceiptKeeper } from "./receipt.js";
+
+/** What the steps of one deploy work with. */
+export interface Context {
+  app: AppConfig;
+  recorder: Recorder;
+  log: LogWriter;
+  signal: AbortSignal;
+  git: Git;
+  releases: Releases;
+  rollout: Rollout;
+  receipt: ReceiptKeeper;
+  run: RunCommand;
+  /** The app's succeeded deploys, newest first. */
+  succeeded: () => Deploy[];
+  /** The clean base of every command's environment. */
+  base: Record<string, string>;
+  /** `env` over `envFile`, as it was when the deploy began. */
+  env: Record<string, string>;
+  now: () => Date;
+}
+
+/** `skipped`: the step does not apply. `skip`: the whole deploy is not wanted. */
+export type StepResult = undefined | "skipped" | { skip: DeployError };
+
+export interface Step {
+  name: StepName;
+  run(context: Context): Promise<StepResult>;
+}
+
+export const io = ({ log, signal }: Context): StepIo => ({ log, signal });
+
+/** The release of this deploy. Fault `release_not_found` when its directory has gone. */
+export function releaseOf({ recorder, releases }: Context): Release {
+  const name = recorder.deploy.release ?? "";
+  const release = releases.find(name);
+  if (release) return release;
+  throw new Fault(
+    "release_not_found",
+    `The release ${name} is no longer there`,
+    "Deploy again; nothing but dropless should remove anything below the app's `releases`.",
+  );
+}
+
+export const targetOf = (context: Context): Target => ({
+  app: context.app,
+  release: releaseOf(context),
+  deploy: context.recorder.deploy.id,
+  env: context.env,
+});

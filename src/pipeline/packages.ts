@@ -1,0 +1,197 @@
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { Fault } from "../domain/fault.js";
+
+export type Argv = readonly [string, ...string[]];
+
+/** How the packages of a folder are installed; see `readPackages`. */
+export interface Packages {
+  /** Where: the repository's root, or the app's folder when only that one has a package.json. */
+  dir: string;
+  /** For the log: `pnpm 9.1.0 (pnpm-lock.yaml)`. */
+  label: string;
+  /** Has no lockfile: what is installed may differ from what was tested. */
+  unlocked: boolean;
+  hasBuild: boolean;
+  /** Neither a lockfile nor a dependency. */
+  nothingToInstall: boolean;
+  /** With everything the build needs. */
+  full: Argv[];
+  /** Only what runs in production. */
+  production: Argv[];
+  /** From `full` to `production`, after the build. */
+  prune: Argv[];
+  build: Argv;
+}
+
+interface Manifest {
+  packageManager?: unknown;
+  workspaces?: unknown;
+  scripts?: { build?: unknown };
+  dependencies?: object;
+  devDependencies?: object;
+  optionalDependencies?: object;
+  peerDependencies?: object;
+}
+
+type Name = "npm" | "pnpm" | "yarn" | "berry" | "bun";
+
+const lockfiles: readonly [file: string, name: Name][] = [
+  ["pnpm-lock.yaml", "pnpm"],
+  ["bun.lock", "bun"],
+  ["bun.lockb", "bun"],
+  ["yarn.lock", "yarn"],
+  ["npm-shrinkwrap.json", "npm"],
+  ["package-lock.json", "npm"],
+];
+
+const isBerry = (lock: string): boolean => /^__metadata:/m.test(lock);
+
+/** The version for a lockfile whose project does not pin one. */
+const usual = (name: Name, lock: string): string => {
+  if (name !== "pnpm") return { npm: "10", yarn: "1", berry: "4", bun: "1" }[name];
+  const format = Number.parseFloat(/^lockfileVersion:\s*'?([\d.]+)/m.exec(lock)?.[1] ?? "9");
+  return format >= 9 ? "10" : format >= 6 ? "8" : "7";
+};
+
+const onPath = (program: string, path: string): boolean =>
+  path.split(delimiter).some((dir) => {
+    try {
+      accessSync(join(dir, program), constants.X_OK);
+      return dir !== "";
+    } catch {
+      return false;
+    }
+  });
+
+/** Fetched by npm where it is missing: npm is there wherever Node is, and checks what it fetches. */
+const byNpm = (spec: string, program: string): Argv => [
+  "npm",
+  "exec",
+  "--yes",
+  `--package=${spec}`,
+  "--",
+  program,
+];
+
+/** The program itself: the repository's own yarn, the one on PATH, or the version that is pinned. */
+function program(name: Name, dir: string, pinned: string | undefined, lock: string, path: string): Argv {
+  if (name === "npm") return ["npm"];
+  const version = pinned ?? usual(name, lock);
+  if (name === "yarn" || name === "berry") {
+    const settings = join(dir, ".yarnrc.yml");
+    const own = existsSync(settings)
+      ? /^yarnPath:\s*["']?([^"'\n]+)/m.exec(readFileSync(settings, "utf8"))?.[1]?.trim()
+      : undefined;
+    if (own) return ["node", own];
+    // A yarn of the other kind on PATH refuses, so only an unpinned yarn 1 is taken from there.
+    if (name === "berry") return byNpm(`@yarnpkg/cli-dist@${version}`, "yarn");
+    if (pinned === undefined && onPath("yarn", path)) return ["yarn"];
+    return byNpm(`yarn@${version}`, "yarn");
+  }
+  return onPath(name, path) ? [name] : byNpm(`${name}@${version}`, name);
+}
+
+const recipes = (name: Name, run: Argv, locked: boolean): Pick<Packages, "full" | "production" | "prune"> => {
+  const argv = (...args: string[]): Argv => [...run, ...args];
+  switch (name) {
+    case "npm": {
+      const quiet = ["--no-audit", "--no-fund"];
+      const verb = locked ? "ci" : "install";
+      return {
+        full: [argv(verb, "--include=dev", ...quiet)],
+        production: [argv(verb, "--omit=dev", ...quiet)],
+        prune: [argv("prune", "--omit=dev", ...quiet)],
+      };
+    }
+    case "pnpm": {
+      // Without a terminal it would refuse to replace a node_modules that was made otherwise.
+      const frozen = ["install", locked ? "--frozen-lockfile" : "--no-frozen-lockfile"];
+      const production = [...frozen, "--prod", "--config.confirmModulesPurge=false"];
+      return {
+        full: [argv(...frozen, "--prod=false")],
+        production: [argv(...production)],
+        // `pnpm prune` knows nothing of workspaces; scripts have run already, and `prepare` needs what goes.
+        prune: [argv(...production, "--ignore-scripts", "--prefer-offline")],
+      };
+    }
+    case "yarn": {
+      const frozen = ["install", "--non-interactive", ...(locked ? ["--frozen-lockfile"] : [])];
+      return {
+        full: [argv(...frozen, "--production=false")],
+        production: [argv(...frozen, "--production=true")],
+        prune: [argv(...frozen, "--production=true", "--prefer-offline")],
+      };
+    }
+    case "berry": {
+      const install = argv("install", locked ? "--immutable" : "--no-immutable");
+      const focus = argv("workspaces", "focus", "--all", "--production");
+      return {
+        full: [install],
+        // `focus` does not look whether the lockfile is up to date; this does, and installs nothing.
+        production: [...(locked ? [[...install, "--mode=update-lockfile"] as const] : []), focus],
+        prune: [focus],
+      };
+    }
+    case "bun": {
+      const frozen = ["install", ...(locked ? ["--frozen-lockfile"] : [])];
+      const production = argv(...frozen, "--production");
+      return {
+        full: [argv(...frozen)],
+        production: [production],
+        // It leaves in place what is no longer wanted.
+        prune: [
+          ["find", ".", "-name", "node_modules", "-prune", "-exec", "rm", "-rf", "{}", "+"],
+          production,
+        ],
+      };
+    }
+  }
+};
+
+function manifestOf(dir: string): Manifest | undefined {
+  const file = join(dir, "package.json");
+  if (!existsSync(file)) return undefined;
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Manifest;
+  } catch (error) {
+    throw new Fault(
+      "package_json_unreadable",
+      `package.json is not valid JSON: ${(error as Error).message}`,
+      "Correct it and push again.",
+    );
+  }
+}
+
+/**
+ * What a release's package.json and lockfile ask for. The `packageManager` field decides between several
+ * lockfiles. Undefined when there is no package.json. Fault `package_json_unreadable`.
+ */
+export function readPackages(root: string, directory: string, path: string): Packages | undefined {
+  const dir = existsSync(join(root, "package.json")) ? root : join(root, directory);
+  const manifest = manifestOf(dir);
+  if (!manifest) return undefined;
+  const field = typeof manifest.packageManager === "string" ? manifest.packageManager : "";
+  const [, wanted, pinned] = /^\^?(npm|pnpm|yarn|bun)@(\d[\w.-]*)/.exec(field) ?? [];
+  const found = lockfiles.filter(([file]) => existsSync(join(dir, file)));
+  const [file, byLock] = found.find(([, name]) => name === wanted) ?? found[0] ?? [];
+  const lock = file && !file.endsWith("b") ? readFileSync(join(dir, file), "utf8") : "";
+  let name = byLock ?? (wanted as Name | undefined) ?? "npm";
+  const version = wanted === name ? pinned : undefined;
+  if (name === "yarn" && (isBerry(lock) || (version && !version.startsWith("1.")))) name = "berry";
+  const run = program(name, dir, version, lock, path);
+  const { dependencies, devDependencies, optionalDependencies, peerDependencies } = manifest;
+  const asked = [dependencies, devDependencies, optionalDependencies, peerDependencies];
+  return {
+    dir,
+    label: `${name === "berry" ? "yarn" : name}${version ? ` ${version}` : ""}${file ? ` (${file})` : ""}`,
+    unlocked: file === undefined,
+    hasBuild: typeof manifest.scripts?.build === "string",
+    nothingToInstall:
+      file === undefined &&
+      manifest.workspaces === undefined &&
+      asked.every((group) => Object.keys(group ?? {}).length === 0),
+    ...recipes(name, run, file !== undefined),
+    build: [...run, "run", "build"],
+  };
+}

@@ -1,0 +1,157 @@
+import type { AppConfig } from "../config/schema.js";
+import type { Deploy, Outcome } from "../domain/deploy.js";
+import { Fault, toFault } from "../domain/fault.js";
+import type { DeployLogs, Recorder, RunDeploy } from "../domain/ports.js";
+import { type StepName, stepNames } from "../domain/step.js";
+import type { Rollout, StartProbe } from "../rollout/types.js";
+import type { Context, Step } from "./context.js";
+import { appEnv, baseEnv } from "./env.js";
+import { conclude, handedOver, isHandover, type Stop } from "./outcome.js";
+import type { Git, Releases, RunCommand } from "./ports.js";
+import { createReceipt } from "./receipt.js";
+import { beginRollback } from "./rollback.js";
+import { activateStep } from "./steps/activate.js";
+import { buildStep } from "./steps/build.js";
+import { fetchStep } from "./steps/fetch.js";
+import { installStep } from "./steps/install.js";
+import { migrateStep } from "./steps/migrate.js";
+import { preflightStep } from "./steps/preflight.js";
+import { pruneStep } from "./steps/prune.js";
+import { rolloutStep } from "./steps/rollout.js";
+import { watchStep } from "./steps/watch.js";
+
+export interface PipelineDeps {
+  apps: Record<string, AppConfig>;
+  git: (app: AppConfig) => Git;
+  releases: (app: AppConfig) => Releases;
+  rollout: Rollout;
+  startProbe: StartProbe;
+  logs: Pick<DeployLogs, "open">;
+  run: RunCommand;
+  /** Ends what is left of a deploy's commands (the daemon was killed while they ran); gives their number. */
+  reap: (deploy: string) => Promise<number>;
+  /** An app's succeeded deploys, newest first. */
+  succeeded: (app: string) => Deploy[];
+  /** The daemon's environment; commands get a small part of it. */
+  env: NodeJS.ProcessEnv;
+  now: () => Date;
+}
+
+const steps: Record<StepName, Step> = {
+  fetch: fetchStep,
+  install: installStep,
+  build: buildStep,
+  migrate: migrateStep,
+  preflight: preflightStep,
+  rollout: rolloutStep,
+  activate: activateStep,
+  watch: watchStep,
+  prune: pruneStep,
+};
+
+const statusOf = (recorder: Recorder, name: StepName) =>
+  recorder.deploy.steps.find((step) => step.name === name)?.status ?? "pending";
+
+const isDone = (recorder: Recorder, name: StepName): boolean =>
+  ["succeeded", "skipped"].includes(statusOf(recorder, name));
+
+/** After a restart: is what the finished steps made still there and whole? Otherwise it is made again. */
+function isUsable({ recorder, releases }: Context): boolean {
+  const { release, decision } = recorder.deploy;
+  if (decision || !isDone(recorder, "fetch")) return true;
+  if (!release || !releases.find(release)) return false;
+  return !isDone(recorder, "migrate") || releases.built(release) !== undefined;
+}
+
+/** The pipeline of every app: one table of steps, and `conclude` for whatever does not get through it. */
+export function createPipeline(deps: PipelineDeps): RunDeploy {
+  function open(recorder: Recorder, signal: AbortSignal): Context {
+    const name = recorder.deploy.app;
+    const app = deps.apps[name];
+    if (!app) {
+      throw new Fault(
+        "app_unknown",
+        `${name} is not in the configuration any more`,
+        "Put it back under `apps` and deploy again.",
+      );
+    }
+    const log = deps.logs.open(recorder.deploy.id);
+    return {
+      app,
+      recorder,
+      log,
+      signal,
+      git: deps.git(app),
+      releases: deps.releases(app),
+      rollout: deps.rollout,
+      receipt: createReceipt(app, recorder, log, deps.startProbe),
+      run: deps.run,
+      succeeded: () => deps.succeeded(name),
+      base: baseEnv(deps.env),
+      env: appEnv(app),
+      now: deps.now,
+    };
+  }
+
+  async function through(context: Context, stop: Stop): Promise<Outcome> {
+    const { recorder, signal, rollout, app, log } = context;
+    await deps.reap(recorder.deploy.id);
+    if (recorder.deploy.trigger === "rollback") beginRollback(context);
+    const again = !isUsable(context);
+    for (const name of stepNames) {
+      if (isDone(recorder, name) && !again) continue;
+      stop.step = name;
+      // Once it has been watched it stays: a cancel that comes now is too late.
+      if (name !== "prune") signal.throwIfAborted();
+      if (name === "rollout" && statusOf(recorder, name) === "pending") {
+        stop.before = await rollout.instances(app);
+        recorder.previous(recorder.app().live?.release);
+      }
+      recorder.step(name, "running");
+      try {
+        const result = await steps[name].run(context);
+        recorder.step(name, result === "skipped" ? "skipped" : "succeeded");
+        if (typeof result === "object") {
+          for (const rest of stepNames) if (!isDone(recorder, rest)) recorder.step(rest, "skipped");
+          log.say(`Skipped: ${result.skip.message}`);
+          return { status: "skipped", error: result.skip };
+        }
+      } catch (error) {
+        if (!isHandover(signal)) recorder.step(name, "failed");
+        if (name !== "prune") throw error;
+        log.say(`Warning: old releases were not removed: ${toFault(error).message}`);
+      }
+    }
+    return { status: "succeeded" };
+  }
+
+  return async (recorder, signal) => {
+    let context: Context;
+    try {
+      context = open(recorder, signal);
+    } catch (thrown) {
+      const { code, message, hint } = toFault(thrown);
+      return { status: "failed", error: { code, message, hint } };
+    }
+    const stop: Stop = { thrown: undefined };
+    try {
+      if (recorder.deploy.decision !== "back") return await through(context, stop);
+      stop.step = "rollout";
+      stop.thrown = new Fault(
+        "taken_back",
+        "The deploy was being taken back when the daemon was restarted",
+        "The log says what was wrong with the release.",
+      );
+    } catch (thrown) {
+      stop.thrown = thrown;
+    }
+    try {
+      return await conclude(context, stop);
+    } catch (thrown) {
+      // The store would not take it: the deploy is as it was, and the next start goes on with it.
+      if (isHandover(signal)) return handedOver;
+      const { code, message, hint } = toFault(thrown);
+      return { status: "failed", error: { code, message, hint, step: stop.step } };
+    }
+  };
+}
