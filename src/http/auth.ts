@@ -24,7 +24,7 @@ declare module "fastify" {
   }
 }
 
-const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 const unauthorized = (message: string): Fault =>
   new Fault(
@@ -33,37 +33,42 @@ const unauthorized = (message: string): Fault =>
     "Send `Authorization: Bearer <token>`; `dropless token create NAME --scope read` makes one.",
   );
 
-export function createAuth({
-  tokens,
-  cliToken,
-  tokenReads,
-}: {
-  tokens: Config["tokens"];
-  cliToken: string;
-  tokenReads: Queue["tokenReads"];
-}) {
+/** Whose token has this SHA-256 (hex); undefined when it is nobody's. */
+type CallerOf = (tokenSha256: string) => Caller | undefined;
+
+export function createCallers(tokens: Config["tokens"], cliToken: string): CallerOf {
   const known = [
-    { name: "local", scope: "admin" as Scope, hash: sha256(cliToken) },
+    { name: "local", scope: "admin" as Scope, hash: Buffer.from(sha256(cliToken), "hex") },
     ...tokens.map(({ name, scope, sha256: hex }) => ({ name, scope, hash: Buffer.from(hex, "hex") })),
   ];
-
-  const callerOf = (token: string): Caller | undefined => {
-    const hash = sha256(token);
+  return (tokenSha256) => {
+    const hash = Buffer.from(tokenSha256, "hex");
     // Every one is compared, whichever fits: time says nothing about how many there are.
-    const [found] = known.filter((one) => timingSafeEqual(one.hash, hash));
+    const [found] = known.filter((one) => one.hash.length === hash.length && timingSafeEqual(one.hash, hash));
     return found && { name: found.name, scope: found.scope };
   };
+}
 
+interface AuthDeps {
+  callerOf: CallerOf;
+  /** Whose session of the page a request carries. */
+  sessionOf(request: FastifyRequest): Caller | undefined;
+  tokenReads: Queue["tokenReads"];
+}
+
+export function createAuth({ callerOf, sessionOf, tokenReads }: AuthDeps) {
   /** Throws Fault `unauthorized` | `forbidden`. Returns who calls, or null where nobody has to be known. */
   return function authorize(request: FastifyRequest): Caller | null {
     const { access } = request.routeOptions.config;
     if (access === "anyone" || access === "signature") return null;
-    const token = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(request.headers.authorization ?? "")?.[1];
-    if (!token) throw unauthorized("The request carries no token");
-    const caller = callerOf(token);
+    const { authorization } = request.headers;
+    const token = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization ?? "")?.[1];
+    const session = authorization === undefined ? sessionOf(request) : undefined;
+    if (!token && !session) throw unauthorized("The request carries no token");
+    const caller = token ? callerOf(sha256(token)) : session;
     if (!caller) {
       const { id } = request.params as { id?: string };
-      if (access === "own" && id && tokenReads(token, id)) return { name: "deploy", scope: "read" };
+      if (access === "own" && id && token && tokenReads(token, id)) return { name: "deploy", scope: "read" };
       throw unauthorized("The token is not known here, or no longer");
     }
     const needed = access === "own" ? "read" : access;

@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
+import { join } from "node:path";
 import rateLimit from "@fastify/rate-limit";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
+import { dashboard } from "../dashboard/plugin.js";
 import { Fault } from "../domain/fault.js";
-import { createAuth } from "./auth.js";
+import { createAuth, createCallers } from "./auth.js";
 import { webhookLimit } from "./body.js";
 import { ensureCliToken } from "./cli-token.js";
 import { cliTokenFile } from "./client.js";
@@ -11,6 +13,8 @@ import { notFound, rawProblem, sendProblem } from "./problem.js";
 import { appRoutes } from "./routes/apps.js";
 import { deployRoutes } from "./routes/deploys.js";
 import { webhookRoute } from "./routes/webhook.js";
+import { createSessions } from "./session.js";
+import { sessionRoutes } from "./session-routes.js";
 import { createStreams } from "./stream.js";
 
 /** Failed verifications of one address in a minute before it is told to wait. */
@@ -38,7 +42,7 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
  */
 export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   const { config, queue, logs, logger, version, ready } = deps;
-  const { trustProxy } = config.server;
+  const { trustProxy, publicUrl } = config.server;
   const stopping = new AbortController();
 
   const server = fastify({
@@ -85,9 +89,15 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
     );
   };
 
+  const callerOf = createCallers(config.tokens, ensureCliToken(cliTokenFile(config.dataDir)));
+  const sessions = createSessions({
+    file: join(config.dataDir, "sessions.json"),
+    operatorOf: callerOf,
+    publicUrl,
+  });
   const authorize = createAuth({
-    tokens: config.tokens,
-    cliToken: ensureCliToken(cliTokenFile(config.dataDir)),
+    callerOf,
+    sessionOf: (request) => sessions.operator(request),
     tokenReads: (token, id) => queue.tokenReads(token, id),
   });
   server.decorateRequest("caller", null);
@@ -121,5 +131,7 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   webhookRoute(server, deps, penalise);
   deployRoutes(server, deps, createStreams({ logs, queue, stopping: stopping.signal }));
   appRoutes(server, deps);
+  server.register(sessionRoutes, { sessions, publicUrl, penalise });
+  server.register(dashboard);
   return server;
 }
