@@ -1,0 +1,103 @@
+import type { Redactor } from "../../domain/redact.js";
+
+/** Characters of a line; a longer one is cut into pieces of this length. */
+export const longestLine = 16_384;
+/** How often a line that keeps overwriting itself (a progress bar) is written down, milliseconds. */
+const progressEvery = 1000;
+
+const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
+const sequence =
+  /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[PX^_][^\u001b]*(?:\u001b\\)?|[ -/]*[0-Z\\-~])/g;
+const colour = /^\u001b\[[\d;:]*m$/;
+
+/**
+ * Colours stay. Everything else that steers a terminal goes: a reader's terminal is not the build's, and moving
+ * the cursor or setting a title means nothing in a log.
+ */
+export function clean(line: string): string {
+  if (!control.test(line)) return line;
+  return line
+    .replace(sequence, (found) => (colour.test(found) ? found : ""))
+    .replace(/[\u0007\u0008]/g, "")
+    .replace(/\u001b(?!\[[\d;:]*m)|[\u0000-\u001a\u001c-\u001f\u007f-\u009f]/g, (found) =>
+      found === "\t" ? found : "\ufffd",
+    );
+}
+
+/** Pieces of at most `longestLine`, never through the middle of a character. */
+export function* pieces(line: string): Generator<string> {
+  let from = 0;
+  while (line.length - from > longestLine) {
+    const code = line.charCodeAt(from + longestLine - 1);
+    const to = from + longestLine - (code >= 0xd800 && code <= 0xdbff ? 1 : 0);
+    yield line.slice(from, to);
+    from = to;
+  }
+  yield from === 0 ? line : line.slice(from);
+}
+
+/** What a terminal shows of a line in which `\r` goes back to the beginning; one at the end may be half of `\r\n`. */
+function latest(line: string): { from: number; text: string } {
+  let end = line.length;
+  while (end > 0 && line.charAt(end - 1) === "\r") end--;
+  const from = end === 0 ? 0 : line.lastIndexOf("\r", end - 1) + 1;
+  return { from, text: line.slice(from, end) };
+}
+
+/**
+ * Lines out of one stream of a command: bytes that are no UTF-8 become U+FFFD, secrets are taken out before
+ * anything is cut, `\r` overwrites as on a terminal, and nothing longer than a line is ever held.
+ */
+export function createFramer(redactor: Redactor, now: () => number, emit: (line: string) => void) {
+  const redacted = redactor.stream();
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let partial = "";
+  let progressAt = now();
+
+  function whole(line: string): void {
+    const shown = line.includes("\r") ? latest(line).text : line;
+    for (const piece of pieces(clean(shown))) emit(piece);
+  }
+
+  /** Of a progress bar only the latest state counts; now and then it is shown. */
+  function overwrite(): void {
+    if (!partial.includes("\r")) return;
+    const { from } = latest(partial);
+    if (from === 0) return;
+    if (latest(partial.slice(0, from)).text !== "" && Math.abs(now() - progressAt) >= progressEvery) {
+      progressAt = now();
+      whole(partial.slice(0, from));
+    }
+    partial = partial.slice(from);
+  }
+
+  function feed(text: string): void {
+    const rest = partial + text;
+    let from = 0;
+    for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n", from)) {
+      whole(rest.slice(from, end));
+      from = end + 1;
+    }
+    partial = rest.slice(from);
+    overwrite();
+    if (partial.length <= longestLine) return;
+    const cut = [...pieces(partial)];
+    partial = cut.pop() ?? "";
+    for (const piece of cut) whole(piece);
+  }
+
+  return {
+    write(chunk: string | Uint8Array): void {
+      feed(redacted.write(typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true })));
+    },
+    /** What has come without a line end is a line too. */
+    flush(): void {
+      feed(redacted.write(decoder.decode()));
+      feed(redacted.end());
+      if (partial === "") return;
+      const line = partial;
+      partial = "";
+      whole(line);
+    },
+  };
+}

@@ -1,0 +1,193 @@
+import type { DeployStatus } from "../../domain/deploy.js";
+import type { LogWriter } from "../../domain/ports.js";
+import type { Redactor } from "../../domain/redact.js";
+import type { StepName } from "../../domain/step.js";
+import { append, resume } from "./file.js";
+import { clean, createFramer, pieces } from "./frame.js";
+import { createOverflow } from "./overflow.js";
+import { type Entry, type Place, toRecord } from "./record.js";
+
+/** Bytes that wait to be written before a command is asked to pause. */
+const highWater = 1 << 20;
+/** Bytes that wait before lines are left out: whoever does not pause, or a disk that takes nothing. */
+const mostPending = 8 << 20;
+/** Bytes written at once. */
+const batch = 512 << 10;
+/** How long a file that cannot be written is left alone, milliseconds. */
+const retryMs = 1000;
+
+interface Deps {
+  path: string;
+  redactor: Redactor;
+  now: () => number;
+  /** Bytes of commands' output that a log takes. */
+  limit: number;
+  /** Runs a piece of file work when there is a free slot. */
+  slot: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The file has grown to `size` bytes. */
+  grown: (size: number) => void;
+  report: (error: unknown) => void;
+}
+
+/**
+ * Writes one deploy's log. Numbers are given when a record is written, so that a write which fails, or lines that
+ * are left out, never make a gap. No error gets out: a log is not worth a deploy.
+ */
+export function createWriter({ path, redactor, now, limit, slot, grown, report }: Deps) {
+  let size = 0;
+  let place: Place | undefined;
+  let pending: Entry[] = [];
+  let pendingBytes = 0;
+  let taken = 0;
+  let step: StepName | null = null;
+  let working: Promise<void> | undefined;
+  let failing = false;
+  let closed = false;
+  let wake: (() => void) | undefined;
+  const roomWaiters: (() => void)[] = [];
+
+  const time = (): string => new Date(now()).toISOString();
+  const cost = (entry: Entry): number => 120 + (entry.event === "log" ? entry.text.length : 0);
+
+  function push(entry: Entry): void {
+    if (closed) return;
+    pending.push(entry);
+    pendingBytes += cost(entry);
+    working ??= work();
+  }
+
+  const say = (text: string): void => {
+    for (const line of redactor.text(text).split("\n"))
+      for (const piece of pieces(clean(line)))
+        push({ event: "log", step, stream: "dropless", text: piece, time: time() });
+  };
+
+  const overflow = createOverflow(say, (line) => push({ event: "log", step, ...line }));
+
+  function output(stream: "stdout" | "stderr", text: string): void {
+    const line = { stream, text, time: time() };
+    if (taken > limit || pendingBytes > mostPending) {
+      const full = `a log takes ${Math.round(limit / 1e6)} MB of output`;
+      overflow.take(line, taken > limit ? full : "the log could not be written as fast");
+      return;
+    }
+    overflow.release();
+    taken += text.length + 120;
+    push({ event: "log", step, ...line });
+  }
+
+  const framers = {
+    stdout: createFramer(redactor, now, (line) => output("stdout", line)),
+    stderr: createFramer(redactor, now, (line) => output("stderr", line)),
+  };
+  function boundary(): void {
+    framers.stdout.flush();
+    framers.stderr.flush();
+    overflow.release();
+  }
+
+  function takeBatch(from: Place): { entries: Entry[]; data: string; after: Place } {
+    const after = { ...from };
+    let data = "";
+    let count = 0;
+    for (const entry of pending) {
+      if (data.length > batch) break;
+      after.id++;
+      if (entry.event === "log") after.line++;
+      data += toRecord(after, entry);
+      count++;
+    }
+    return { entries: pending.slice(0, count), data, after };
+  }
+
+  async function goOn(): Promise<Place> {
+    const last = await slot(() => resume(path));
+    size = last.size;
+    taken += size;
+    grown(size);
+    return { id: last.id, line: last.line };
+  }
+
+  async function writeBatch(from: Place): Promise<void> {
+    const { entries, data, after } = takeBatch(from);
+    await slot(() => append(path, size, data));
+    place = after;
+    size += Buffer.byteLength(data);
+    pending = pending.slice(entries.length);
+    for (const entry of entries) pendingBytes -= cost(entry);
+    grown(size);
+  }
+
+  async function work(): Promise<void> {
+    // Lets what is said in one go be written in one go.
+    await null;
+    while (place === undefined || pending.length > 0) {
+      try {
+        if (place === undefined) place = await goOn();
+        else await writeBatch(place);
+        failing = false;
+        if (pendingBytes < highWater) hasRoom();
+      } catch (error) {
+        if (!failing) report(error);
+        failing = true;
+        hasRoom();
+        if (closed) break;
+        await pause();
+      }
+    }
+    working = undefined;
+  }
+
+  const pause = (): Promise<void> =>
+    new Promise((resolve) => {
+      const timer = setTimeout(resolve, retryMs);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+
+  function hasRoom(): void {
+    for (const resolve of roomWaiters.splice(0)) resolve();
+  }
+
+  const settled = (): Promise<void> =>
+    (pending.length === 0 && place !== undefined) || failing
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => roomWaiters.push(resolve)).then(settled);
+
+  // At once: followers of a log that an earlier process began are to see what it has written.
+  working = work();
+
+  const writer: LogWriter = {
+    write: (stream, text) => framers[stream].write(text),
+    drained: () =>
+      pendingBytes < highWater || failing
+        ? Promise.resolve()
+        : new Promise((resolve) => roomWaiters.push(resolve)),
+    say,
+    step(name, status, durationMs) {
+      boundary();
+      push({ event: "step", name, status, ...(durationMs !== undefined && { durationMs }), time: time() });
+      step = status === "running" ? name : null;
+    },
+    status(status: DeployStatus) {
+      boundary();
+      push({ event: "status", status, time: time() });
+    },
+    async flush() {
+      boundary();
+      await settled();
+    },
+  };
+  return {
+    writer,
+    /** The last of it is written if it can be; then nothing more is taken. */
+    async close(): Promise<void> {
+      boundary();
+      closed = true;
+      wake?.();
+      await working;
+    },
+  };
+}

@@ -1,0 +1,115 @@
+/** What stands in a text where a secret was. */
+const mark = "***";
+/** Shorter ones are left alone: taking every `test` or `1234` out would wreck a log and guard nothing. */
+const shortest = 6;
+/** A userinfo longer than this is none. */
+const longestUserinfo = 8192;
+
+const urlCredentials = /([a-z][a-z0-9+.-]{0,30}:\/\/)([^\s/?#"'<>]*)@/gi;
+/** The end of a text that may become a URL with credentials when more of it comes. */
+const urlBegun = new RegExp(
+  `[a-z][a-z0-9+.-]{0,30}(?::(?:/(?:/[^\\s/?#"'<>]{0,${longestUserinfo}})?)?)?$`,
+  "i",
+);
+const lookBack = longestUserinfo + 40;
+
+export interface Redactor {
+  /** A text that is whole. */
+  text(text: string): string;
+  /** For a text that comes in pieces: holds back the end of a piece while it may be the beginning of a secret. */
+  stream(): { write(piece: string): string; end(): string };
+}
+
+/**
+ * Takes secrets out of texts: each as it is, as JSON, URL and base64 write it (base64 also in the middle of
+ * something longer, as in `user:secret`), each line of one that has several; and whatever stands before the `@`
+ * of a URL. Secrets shorter than six characters are left alone.
+ */
+export function createRedactor(secrets: string[]): Redactor {
+  const needles = [...new Set(secrets.flatMap(forms))].sort((a, b) => b.length - a.length);
+  const pattern = needles.length === 0 ? undefined : new RegExp(needles.map(literal).join("|"), "g");
+  const byFirst = groupByFirst(needles);
+  const longest = needles[0]?.length ?? 0;
+
+  const text = (whole: string): string => {
+    const clean = pattern ? whole.replace(pattern, mark) : whole;
+    return clean.includes("://") ? clean.replace(urlCredentials, withoutCredentials) : clean;
+  };
+
+  /** Where the end of `whole` begins that could still become a secret. */
+  function cutOf(whole: string): number {
+    let cut = whole.length;
+    const tail = whole.slice(-lookBack);
+    const url = urlBegun.exec(tail);
+    if (url) cut = whole.length - tail.length + url.index;
+    for (let at = Math.max(0, whole.length - longest + 1); at < cut; at++) {
+      const rest = whole.length - at;
+      const begun = byFirst
+        .get(whole.charAt(at))
+        ?.some((needle) => needle.length > rest && needle.startsWith(whole.slice(at)));
+      if (begun) cut = at;
+    }
+    // Never through the middle of a secret that is whole already.
+    if (pattern && cut < whole.length)
+      for (const match of whole.matchAll(pattern)) {
+        const end = match.index + match[0].length;
+        if (match.index < cut && cut < end) cut = end;
+      }
+    return cut;
+  }
+
+  return {
+    text,
+    stream() {
+      let held = "";
+      return {
+        write(piece) {
+          const whole = held + piece;
+          const cut = cutOf(whole);
+          held = whole.slice(cut);
+          return text(whole.slice(0, cut));
+        },
+        end() {
+          const rest = held;
+          held = "";
+          return text(rest);
+        },
+      };
+    },
+  };
+}
+
+const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+
+/** `git@` is everybody's, and says how to reach the host. */
+const withoutCredentials = (whole: string, scheme: string, userinfo: string): string =>
+  userinfo === "git" || userinfo === "" ? whole : `${scheme}${mark}@`;
+
+function forms(secret: string): string[] {
+  const lines = secret.split(/\r?\n/).filter((line) => line !== secret);
+  const url = encodeURIComponent(secret);
+  return [
+    secret,
+    ...lines,
+    JSON.stringify(secret).slice(1, -1),
+    url,
+    url.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
+    url.replaceAll("%20", "+"),
+    ...base64Forms(secret),
+  ].filter((form) => form.trim().length >= shortest);
+}
+
+/** Base64 of a secret depends on where it stands in what is encoded; what does not depend on its neighbours. */
+const base64Forms = (secret: string): string[] =>
+  [0, 1, 2].flatMap((before) => {
+    const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(secret)]);
+    const own = [Math.ceil((before * 8) / 6), Math.floor((bytes.length * 8) / 6)] as const;
+    return [bytes.toString("base64").slice(...own), bytes.toString("base64url").slice(...own)];
+  });
+
+function groupByFirst(needles: string[]): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const needle of needles)
+    groups.set(needle.charAt(0), [...(groups.get(needle.charAt(0)) ?? []), needle]);
+  return groups;
+}
