@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+
+/** What is shorter was cut off by a full disk, or put there by hand: it could be guessed. */
+const leastLength = 32;
 
 /**
  * The local command line's admin token. Made once, readable by the daemon's user alone; whoever can read that
@@ -8,21 +11,15 @@ import { dirname } from "node:path";
  */
 export function ensureCliToken(file: string): string {
   mkdirSync(dirname(file), { recursive: true });
-  const fresh = `${file}.${process.pid}`;
-  rmSync(fresh, { force: true });
-  writeFileSync(fresh, `${randomBytes(32).toString("base64url")}\n`, {
-    mode: 0o600,
-    flag: "wx",
-    flush: true,
-  });
-  try {
-    // A link appears whole or not at all, and never takes the place of a token that is in use.
-    linkSync(fresh, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  } finally {
-    rmSync(fresh, { force: true });
+  const present = existsSync(file) ? readFileSync(file, "utf8").trim() : "";
+  if (present.length >= leastLength) {
+    chmodSync(file, 0o600);
+    return present;
   }
-  chmodSync(file, 0o600);
-  return readFileSync(file, "utf8").trim();
+  const token = randomBytes(32).toString("base64url");
+  const fresh = `${file}.new`;
+  rmSync(fresh, { force: true });
+  writeFileSync(fresh, `${token}\n`, { mode: 0o600, flag: "wx", flush: true });
+  renameSync(fresh, file);
+  return token;
 }

@@ -1,5 +1,5 @@
 /** Events as GitHub sends them, cut down to what surrounds the fields that matter. */
-export const shaOf = (n: number): string => n.toString(16).padStart(40, "0").replace(/^0/, "a");
+export const shaOf = (n: number): string => n.toString(16).padStart(4, "0").repeat(10);
 
 const repository = (full_name: string) => ({
   id: 1,
