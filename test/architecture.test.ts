@@ -17,7 +17,7 @@ const table: Record<string, string[]> = {
   adapters: [...middle, "queue", "pipeline", "rollout"],
   dashboard: [],
   http: [...middle, "github", "queue", "dashboard"],
-  cli: [...middle, "http", "daemon"],
+  cli: [...middle, "rollout", "adapters", "http", "daemon"],
   daemon: [...middle, "github", "queue", "pipeline", "rollout", "adapters", "http"],
   main: [...middle, "daemon"],
   // Runs inside users' apps: it carries nothing of ours with it.

@@ -2,8 +2,10 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { createShell } from "./command.js";
 import { addCancel } from "./commands/cancel.js";
+import { addCheck } from "./commands/check.js";
 import { addDeploy } from "./commands/deploy.js";
 import { addHold } from "./commands/hold.js";
+import { addInit } from "./commands/init.js";
 import { addList } from "./commands/list.js";
 import { addLogs } from "./commands/logs.js";
 import { addResume } from "./commands/resume.js";
@@ -48,6 +50,8 @@ export async function runCli(args: string[], io: Io): Promise<number> {
     addCancel,
     addHold,
     addResume,
+    addInit,
+    addCheck,
     addToken,
   ])
     add(shell);
