@@ -67,18 +67,71 @@ function texts(expression) {
   return found.filter((text) => /[A-Za-z]{3}/.test(text));
 }
 
-/** `{code, message, hint}` for each `new Fault(…)` below src whose code is written out; sorted by code. */
+/** Between parts of dropless only: no person meets them. */
+export const unseen = new Set(["handed_over", "interrupted"]);
+
+/** What the code cannot say in a sentence. */
+const notes = {
+  rollback_failed:
+    "The release was bad, and putting the one before it back failed as well: the message names both reasons. The app is on " +
+    "hold until a person has looked. Correct the second reason (often PM2 itself, or a full disk), then `dropless resume APP` and " +
+    "`dropless rollback APP`.",
+  broken_beside_old:
+    "The one kind that preflight cannot find: it needs the old instances to run. Some requests may have met the new " +
+    "instance before it was taken out; the receipt has the number.",
+  held: "`dropless status` shows who holds the app and why; `dropless resume APP` ends it.",
+  not_signed:
+    "Compare both ends: a secret pasted with a line's end or in quotes, another app's secret, a proxy that changes the body.",
+};
+
+/** Where a code is put together at run time, what it can be. */
+const put = { "${options.what}": ["install", "build", "migrate", "hook"] };
+const written = (code) => {
+  const [part, names] = Object.entries(put).find(([part]) => code.includes(part)) ?? [];
+  return part ? names.map((name) => code.replace(part, name)) : [code];
+};
+
+/** The value of a key in an object literal's source; empty when it has none. */
+const value = (key, object) => {
+  const parts = argumentsAt(`(${object})`, 0);
+  return parts.find((part) => part.startsWith(`${key}:`))?.slice(key.length + 1) ?? "";
+};
+
+// Not localeCompare: the page must be the same on every machine.
+const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+
+/** `{code, messages, hints}` for each fault that src can make; sorted by code. */
 export function faultsIn(files) {
   const found = [];
+  const add = (path, code, message, hint) => {
+    const names = [...code.matchAll(/"([^"]+)"|`([^`]+)`/g)].flatMap(([, plain, template]) =>
+      written(plain ?? template),
+    );
+    for (const name of names.filter((name) => /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(name))) {
+      found.push({ path, code: name, messages: texts(message), hints: texts(hint) });
+    }
+  };
   for (const [path, text] of files) {
-    for (const match of text.matchAll(/\b(?:new Fault|fault|refuse|problem)\s*\(/g)) {
+    // The constructor, and what parts call their own short way to it.
+    const calls = path.startsWith("config/") ? /\bnew Fault\s*\(/g : /\b(?:new Fault|fault)\s*\(/g;
+    for (const match of text.matchAll(calls)) {
       const [code = "", message = "", hint = ""] = argumentsAt(text, match.index + match[0].length - 1);
-      for (const name of texts(code).filter((text) => /^[a-z][a-z0-9_]+$/.test(text))) {
-        found.push({ path, code: name, messages: texts(message), hints: texts(hint) });
-      }
+      if (hint !== "") add(path, code, message, hint);
+    }
+    // What is stored as a deploy's error without being thrown.
+    for (const match of text.matchAll(/\{\s*code: ["`]/g)) {
+      const object = text.slice(match.index + 1, skip(text, match.index) - 1);
+      if (/\bmessage\b/.test(object))
+        add(path, value("code", object), value("message", object), value("hint", object));
+    }
+    // `[code, message]`, where one hint goes for all.
+    for (const [, code, message] of text.matchAll(/\["([a-z]+(?:_[a-z]+)+)", "([A-Z][^"]+ [^"]+)"\]/g)) {
+      add(path, `"${code}"`, `"${message}"`, "");
     }
   }
-  return found.sort((a, b) => a.code.localeCompare(b.code) || a.path.localeCompare(b.path));
+  return found
+    .filter(({ code }) => !unseen.has(code))
+    .sort((a, b) => compare(a.code, b.code) || compare(a.path, b.path));
 }
 
 export const sources = () =>
@@ -98,6 +151,7 @@ export function render(faults) {
     const todo = unique(own.flatMap((fault) => fault.hints));
     return [
       `## ${code}`,
+      notes[code] ?? "",
       said.length > 0 ? `It says:\n\n${list(said)}` : "",
       todo.length > 0 ? `What to do:\n\n${list(todo)}` : "",
     ]

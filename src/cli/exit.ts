@@ -8,11 +8,11 @@ export const exitOfStatus = (status: DeployStatus): number =>
 /** What was asked for is wrong, as opposed to: it was tried and failed. */
 const usage = new Set([
   "usage",
-  "bad_request",
+  "invalid_request",
   "unreadable",
   "not_found",
-  "unknown_app",
-  "unknown_release",
+  "app_unknown",
+  "release_unknown",
   "unauthorized",
   "forbidden",
 ]);
