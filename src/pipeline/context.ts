@@ -26,6 +26,8 @@ export interface Context {
   /** `env` over `envFile`, as it was when the deploy began. */
   env: Record<string, string>;
   now: () => Date;
+  /** Before something that failed on the way back is tried again, milliseconds. */
+  pauseMs: number;
 }
 
 /** `skipped`: the step does not apply. `skip`: the whole deploy is not wanted. */

@@ -1,6 +1,6 @@
 import type { DeployError, Outcome } from "../domain/deploy.js";
 import { toFault } from "../domain/fault.js";
-import type { Instance } from "../domain/ports.js";
+import type { Instance, LogWriter } from "../domain/ports.js";
 import type { StepName } from "../domain/step.js";
 import { putBack } from "./back.js";
 import type { Context } from "./context.js";
@@ -61,11 +61,11 @@ function untilHandover(signal: AbortSignal): AbortSignal {
 }
 
 /** To the store; when that cannot be written, the way back is taken all the same: users come first. */
-function attempt(context: Context, write: () => void): void {
+export function attempt(log: LogWriter, write: () => void): void {
   try {
     write();
   } catch (error) {
-    context.log.say(`Warning: this could not be written down: ${(error as Error).message}`);
+    log.say(`Warning: this could not be written down: ${(error as Error).message}`);
   }
 }
 
@@ -93,7 +93,7 @@ export async function conclude(context: Context, stop: Stop): Promise<Outcome> {
     return { status: canceled ? "canceled" : "failed", error };
   }
   const unseen = (await untouched(context, stop.before)) && error.code !== "broken_beside_old";
-  attempt(context, () => recorder.decide("back"));
+  attempt(log, () => recorder.decide("back"));
   const goingOn = untilHandover(signal);
   try {
     await putBack(context, goingOn, !canceled && !unseen);

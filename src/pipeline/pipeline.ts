@@ -6,7 +6,7 @@ import { type StepName, stepNames } from "../domain/step.js";
 import type { Rollout, StartProbe } from "../rollout/types.js";
 import type { Context, Step } from "./context.js";
 import { appEnv, baseEnv } from "./env.js";
-import { conclude, handedOver, isHandover, type Stop } from "./outcome.js";
+import { attempt, conclude, handedOver, isHandover, type Stop } from "./outcome.js";
 import type { Git, Releases, RunCommand } from "./ports.js";
 import { createReceipt } from "./receipt.js";
 import { beginRollback } from "./rollback.js";
@@ -35,6 +35,8 @@ export interface PipelineDeps {
   /** The daemon's environment; commands get a small part of it. */
   env: NodeJS.ProcessEnv;
   now: () => Date;
+  /** Before something that failed on the way back is tried again, milliseconds. */
+  pauseMs?: number;
 }
 
 const steps: Record<StepName, Step> = {
@@ -90,6 +92,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       base: baseEnv(deps.env),
       env: appEnv(app),
       now: deps.now,
+      pauseMs: deps.pauseMs ?? 2_000,
     };
   }
 
@@ -97,7 +100,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
     const { recorder, signal, rollout, app, log } = context;
     await deps.reap(recorder.deploy.id);
     if (recorder.deploy.trigger === "rollback") beginRollback(context);
-    const again = !isUsable(context);
+    const again = recorder.deploy.trigger !== "rollback" && !isUsable(context);
     for (const name of stepNames) {
       if (isDone(recorder, name) && !again) continue;
       stop.step = name;
@@ -117,7 +120,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
           return { status: "skipped", error: result.skip };
         }
       } catch (error) {
-        if (!isHandover(signal)) recorder.step(name, "failed");
+        if (!isHandover(signal)) attempt(log, () => recorder.step(name, "failed"));
         if (name !== "prune") throw error;
         log.say(`Warning: old releases were not removed: ${toFault(error).message}`);
       }
@@ -131,7 +134,9 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       context = open(recorder, signal);
     } catch (thrown) {
       const { code, message, hint } = toFault(thrown);
-      return { status: "failed", error: { code, message, hint } };
+      // With a rollout begun before a restart, somebody has to look what serves.
+      const begun = statusOf(recorder, "rollout") !== "pending";
+      return { status: begun ? "rollback_failed" : "failed", error: { code, message, hint } };
     }
     const stop: Stop = { thrown: undefined };
     try {

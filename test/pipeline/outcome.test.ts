@@ -1,0 +1,344 @@
+import { existsSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { Fault } from "../../src/domain/fault.js";
+import type { StepName } from "../../src/domain/step.js";
+import type { PipelineDeps } from "../../src/pipeline/pipeline.js";
+import { createWorld, instance, lineGit, sha } from "../support/pipeline.js";
+import { tempDir } from "../support/temp.js";
+
+type World = ReturnType<typeof createWorld>;
+/** Where it goes wrong; `half` is a rollout that had replaced an instance already. */
+type Place = Exclude<StepName, "rollout"> | "beforeRollout" | "converge" | "half";
+const places: Place[] = [
+  "fetch",
+  "install",
+  "build",
+  "migrate",
+  "preflight",
+  "beforeRollout",
+  "converge",
+  "half",
+  "activate",
+  "watch",
+  "prune",
+];
+const stepOfPlace = (place: Place): StepName =>
+  place === "beforeRollout" || place === "converge" || place === "half" ? "rollout" : place;
+
+/** Makes `place` go wrong by `fail`, which throws. */
+function break_(world: World, place: Place, fail: () => never): Partial<PipelineDeps> {
+  const { deps, faults, releases } = world;
+  const command = { install: "install", build: "make", migrate: "migrate", beforeRollout: "hook" };
+  switch (place) {
+    case "fetch":
+      return { git: () => ({ ...lineGit(sha("c")), fetch: async () => fail() }) };
+    case "install":
+    case "build":
+    case "migrate":
+    case "beforeRollout":
+      return {
+        run: async (options) => (options.command === command[place] ? fail() : deps.run(options)),
+      };
+    case "activate": {
+      let first = true;
+      const activate: typeof releases.activate = (release) => {
+        if (!first) return releases.activate(release);
+        first = false;
+        fail();
+      };
+      return { releases: () => ({ ...releases, activate }) };
+    }
+    case "prune":
+      return { releases: () => ({ ...releases, prune: async () => fail() }) };
+    case "preflight":
+    case "watch":
+    case "converge":
+    case "half": {
+      Object.defineProperty(faults, place, {
+        configurable: true,
+        get: () => {
+          try {
+            fail();
+          } catch (error) {
+            return error;
+          }
+        },
+      });
+      return {};
+    }
+  }
+}
+
+const seenByUsers = new Set<Place>(["half", "activate", "watch"]);
+
+async function setUp(first: boolean) {
+  const world = createWorld(join(tempDir(), "app"), { hooks: { beforeRollout: "hook" } });
+  const old = first ? undefined : await world.deployed("d0", sha("a"));
+  world.begin({ id: "d1" });
+  world.world.calls.length = 0;
+  const before = world.world.instances;
+  return { ...world, old, before };
+}
+
+const newReleases = ({ releases, stored }: World) =>
+  stored.deploy.release && releases.find(stored.deploy.release) ? [stored.deploy.release] : [];
+
+describe.each([
+  ["a later deploy", false],
+  ["a first deploy", true],
+] as const)("%s", (_, first) => {
+  test.each(places)("that fails in %s", async (place) => {
+    const world = await setUp(first);
+    const over = break_(world, place, () => {
+      throw new Fault("broken", "It is broken", "Mend it.");
+    });
+    const outcome = await world.run(undefined, over);
+    const { stored } = world;
+    if (place === "prune") {
+      expect(outcome).toEqual({ status: "succeeded" });
+      expect(stored.app.live?.deploy).toBe("d1");
+      return;
+    }
+    const status = seenByUsers.has(place) && !first ? "rolled_back" : "failed";
+    const migrated = ["preflight", "beforeRollout", "converge", "half", "activate", "watch"].includes(place);
+    const message = migrated ? "It is broken; the migration stays applied" : "It is broken";
+    expect(outcome).toEqual({
+      status,
+      error: { code: "broken", message, hint: "Mend it.", step: stepOfPlace(place) },
+    });
+    expect(stored.deploy.steps.find(({ name }) => name === stepOfPlace(place))?.status).toBe("failed");
+    // What serves, what the store says serves, and what `current` says, are the same again.
+    expect(world.world.instances.map(({ release }) => release)).toEqual(first ? [] : [world.old, world.old]);
+    expect(stored.app.live?.release).toBe(world.old);
+    expect(world.releases.current()).toBe(world.old);
+    expect(newReleases(world)).toEqual([]);
+    if (status === "failed" && !first) expect(world.world.instances).toEqual(world.before);
+    expect(stored.app.left).toEqual(
+      status === "rolled_back" ? { sha: sha("b"), deploy: "d1", automatic: true } : undefined,
+    );
+  });
+
+  test.each(places)("that is canceled in %s", async (place) => {
+    const world = await setUp(first);
+    const controller = new AbortController();
+    const over = break_(world, place, () => {
+      controller.abort("cancel");
+      throw controller.signal.reason;
+    });
+    const outcome = await world.run(controller.signal, over);
+    if (place === "prune") return expect(outcome).toEqual({ status: "succeeded" });
+    expect(outcome).toMatchObject({
+      status: "canceled",
+      error: { code: "canceled", step: stepOfPlace(place) },
+    });
+    expect(world.world.instances.map(({ release }) => release)).toEqual(first ? [] : [world.old, world.old]);
+    expect(world.stored.app.live?.release).toBe(world.old);
+    expect(world.releases.current()).toBe(world.old);
+    expect(newReleases(world)).toEqual([]);
+  });
+
+  test.each(places)(
+    "that is handed over in %s changes nothing, and the next start finishes it",
+    async (place) => {
+      const world = await setUp(first);
+      const controller = new AbortController();
+      let handing = true;
+      const over = break_(world, place, () => {
+        if (handing) controller.abort("handover");
+        throw handing ? controller.signal.reason : new Error("not again");
+      });
+      const outcome = await world.run(controller.signal, over);
+      if (place === "prune") return expect(outcome).toEqual({ status: "succeeded" });
+      expect(outcome).toMatchObject({ error: { code: "handed_over" } });
+      expect(world.stored.deploy.decision).not.toBe("back");
+      handing = false;
+      for (const name of ["preflight", "watch", "converge", "half"] as const)
+        Object.defineProperty(world.faults, name, { configurable: true, value: undefined });
+      expect(await world.run()).toEqual({ status: "succeeded" });
+      const release = world.stored.deploy.release;
+      expect(world.stored.app.live).toMatchObject({ release, deploy: "d1", sha: sha("b") });
+      expect(world.world.instances.map((one) => one.release)).toEqual([release, release]);
+      // Resume rather than repeat.
+      for (const line of ["install", "make", "migrate"])
+        expect(world.commands.filter((command) => command === line)).toHaveLength(first ? 1 : 2);
+    },
+  );
+});
+
+test("a good deploy: every step, the receipt, the link, the dump saved after its success", async () => {
+  const world = createWorld(join(tempDir(), "app"), { hooks: { afterRollout: "after" } });
+  await world.deployed("d0", sha("a"));
+  const release = await world.deployed("d1", sha("b"));
+  expect(world.stored.deploy.steps.map(({ status }) => status)).toEqual(Array(9).fill("succeeded"));
+  expect(world.stored.deploy).toMatchObject({
+    decision: "forward",
+    receipt: { probes: 1204, failed: 0, maxGapMs: 31 },
+    commit: { sha: sha("b"), message: "change b", author: "Ada" },
+  });
+  expect(world.log.text()).toContain("Receipt: 1,204 probes, 0 failed, longest gap 31 ms\n");
+  expect(readlinkSync(join(world.app.root, "current"))).toBe(`releases/${release}`);
+  expect(world.world.saved).toBe(2);
+  expect(world.commands.slice(-4)).toEqual(["install", "make", "migrate", "after"]);
+});
+
+test("a hook after the rollout that fails takes nothing back", async () => {
+  const world = createWorld(join(tempDir(), "app"), { hooks: { afterRollout: "after" } });
+  const { deps } = world;
+  const outcome = await world.run(undefined, {
+    run: async (options) => {
+      if (options.command === "after") throw new Fault("hook_failed", "`after` ended with exit code 1", "");
+      return deps.run(options);
+    },
+  });
+  expect(outcome).toEqual({ status: "succeeded" });
+  expect(world.log.text()).toContain("Warning: hooks.afterRollout failed: `after` ended with exit code 1");
+});
+
+test("where going back fails as well, both reasons are told and the new release is kept for a look", async () => {
+  const world = await setUp(false);
+  world.faults.watch = new Fault("died_in_watch", "An instance died", "Read its log.");
+  world.faults.back = new Fault("pm2_unreachable", "PM2 does not answer", "Start PM2.");
+  expect(await world.run()).toMatchObject({
+    status: "rollback_failed",
+    error: {
+      code: "rollback_failed",
+      step: "watch",
+      message: expect.stringContaining("PM2 does not answer"),
+    },
+  });
+  expect(newReleases(world)).toHaveLength(1);
+  expect(world.stored.deploy.decision).toBe("back");
+});
+
+test("instances that were broken beside the old ones have been seen, though none was replaced", async () => {
+  const world = await setUp(false);
+  world.faults.converge = new Fault("broken_beside_old", "It answered 500", "Mend it.");
+  expect(await world.run()).toMatchObject({ status: "rolled_back" });
+});
+
+test("an adopted app whose first deploy fails runs as it had", async () => {
+  const world = createWorld(join(tempDir(), "app"));
+  world.world.instances = [instance(1), instance(2)];
+  world.faults.half = new Fault("crashed_at_boot", "It crashed", "");
+  expect(await world.run()).toMatchObject({ status: "failed" });
+  expect(world.world.calls.at(-1)).toBe("withdraw");
+});
+
+test("a note that the store will not take waits for room; users do not", async () => {
+  const world = await setUp(false);
+  world.faults.watch = new Fault("died_in_watch", "An instance died", "");
+  let refused = 0;
+  const { stored } = world;
+  const { memoryRecorder } = await import("../support/pipeline.js");
+  const { createPipeline } = await import("../../src/pipeline/pipeline.js");
+  const recorder = memoryRecorder(stored);
+  const whole = recorder.live;
+  recorder.live = (live, left) => {
+    if (stored.deploy.decision === "back" && refused++ < 3) throw new Error("database or disk is full");
+    whole(live, left);
+  };
+  const outcome = await createPipeline(world.deps)(recorder, new AbortController().signal);
+  expect(outcome.status).toBe("rolled_back");
+  expect(stored.app.live?.release).toBe(world.old);
+});
+
+describe("skipped", () => {
+  const left = { sha: sha("c"), deploy: "d9", automatic: true };
+  test("says why, builds nothing and touches nothing", async () => {
+    const world = createWorld(join(tempDir(), "app"));
+    await world.deployed("d0", sha("b"));
+    world.begin({ id: "d1", commit: { sha: sha("a"), message: "", author: "" } });
+    const outcome = await world.run();
+    expect(outcome).toMatchObject({ status: "skipped", error: { code: "contained_in_live", step: "fetch" } });
+    expect(world.stored.deploy.release).toBeUndefined();
+    expect(world.stored.deploy.steps.slice(1).every(({ status }) => status === "skipped")).toBe(true);
+  });
+  test("what a rollback left does not come again by itself, only by a Redeliver of it", async () => {
+    const world = createWorld(join(tempDir(), "app"));
+    await world.deployed("d0", sha("b"));
+    world.stored.app.left = left;
+    world.begin({ id: "d1", commit: { sha: sha("c"), message: "", author: "" } });
+    expect(await world.run()).toMatchObject({ status: "skipped", error: { code: "contained_in_left" } });
+    world.begin({ id: "d2", commit: { sha: sha("c"), message: "", author: "" }, repeats: "d9" });
+    expect(await world.run()).toEqual({ status: "succeeded" });
+    expect(world.stored.app.left).toBeUndefined();
+  });
+  test("only what is under watch counts", async () => {
+    const world = createWorld(join(tempDir(), "app"), { watch: ["apps/api/**", "packages"] });
+    await world.deployed("d0", sha("a"));
+    const deploy = async (id: string, files: string[]) => {
+      world.begin({ id });
+      return world.run(undefined, { git: () => lineGit(sha("c"), files) });
+    };
+    expect(await deploy("d1", ["docs/x.md", "apps/web/a.js", "packages.json"])).toMatchObject({
+      error: { code: "nothing_watched_changed" },
+    });
+    expect(await deploy("d2", ["docs/x.md", "packages/.hidden/deep/x"])).toEqual({ status: "succeeded" });
+  });
+  test("a person's deploy runs in any case", async () => {
+    const world = createWorld(join(tempDir(), "app"), { watch: ["apps/**"] });
+    await world.deployed("d0", sha("c"));
+    world.stored.app.left = left;
+    world.begin({ id: "d1", trigger: "manual", commit: { sha: sha("c"), message: "", author: "" } });
+    expect(await world.run(undefined, { git: () => lineGit(sha("c"), []) })).toEqual({ status: "succeeded" });
+  });
+});
+
+describe("a rollback", () => {
+  const back = { trigger: "rollback", ref: "", commit: { sha: "", message: "", author: "" } } as const;
+
+  test("begins at the rollout, goes to the newest older release, and step by step further", async () => {
+    const world = createWorld(join(tempDir(), "app"));
+    const one = await world.deployed("d1", sha("a"));
+    const two = await world.deployed("d2", sha("b"));
+    const three = await world.deployed("d3", sha("c"));
+    world.commands.length = 0;
+    world.world.calls.length = 0;
+    world.begin({ id: "d4", ...back });
+    expect(await world.run()).toEqual({ status: "succeeded" });
+    expect(world.commands).toEqual([]);
+    expect(world.world.calls).toEqual([`converge ${two} trusted`, "watch"]);
+    expect(world.stored.deploy).toMatchObject({ release: two, previous: three, commit: { sha: sha("b") } });
+    expect(world.stored.deploy.steps.map(({ status }) => status)).toEqual([
+      ...Array(5).fill("skipped"),
+      ...Array(4).fill("succeeded"),
+    ]);
+    expect(world.stored.app.left).toEqual({ sha: sha("c"), deploy: "d3", automatic: false });
+    expect(world.releases.current()).toBe(two);
+
+    world.begin({ id: "d5", ...back });
+    expect(await world.run()).toEqual({ status: "succeeded" });
+    expect(world.stored.deploy.release).toBe(one);
+    // Still the newest that was left: a late push of it must not come back over two rollbacks.
+    expect(world.stored.app.left?.sha).toBe(sha("c"));
+
+    world.begin({ id: "d6", ...back });
+    expect(await world.run()).toMatchObject({ status: "failed", error: { code: "nothing_to_roll_back_to" } });
+    expect(existsSync(join(world.app.root, "releases", one))).toBe(true);
+
+    world.begin({ id: "d7", ...back, ref: three });
+    expect(await world.run()).toEqual({ status: "succeeded" });
+    expect(world.stored.app.live?.release).toBe(three);
+  });
+
+  test("that fails goes back to what was live, and removes nothing", async () => {
+    const world = createWorld(join(tempDir(), "app"));
+    const one = await world.deployed("d1", sha("a"));
+    const two = await world.deployed("d2", sha("b"));
+    world.faults.watch = new Fault("died_in_watch", "An instance died", "");
+    world.begin({ id: "d3", ...back });
+    expect(await world.run()).toMatchObject({ status: "rolled_back" });
+    expect(world.stored.app.live).toMatchObject({ release: two, sha: sha("b") });
+    expect(world.stored.app.left).toBeUndefined();
+    expect(world.releases.find(one)).toBeDefined();
+  });
+
+  test.each(["../../etc", "20261121T200553-fffffff", "x"])("to %s is refused", async (ref) => {
+    const world = createWorld(join(tempDir(), "app"));
+    await world.deployed("d1", sha("a"));
+    world.begin({ id: "d2", ...back, ref });
+    expect(await world.run()).toMatchObject({ status: "failed", error: { code: "release_not_found" } });
+    expect(world.world.instances).toHaveLength(2);
+  });
+});
