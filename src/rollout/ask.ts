@@ -45,7 +45,6 @@ const askHost = (host: string, question: Question): Promise<Answer> =>
       () => end(status === undefined ? { error: `no answer within ${timeoutMs} ms` } : { status }),
       timeoutMs,
     );
-    if (signal?.aborted) return onAbort();
     signal?.addEventListener("abort", onAbort);
     sent.on("response", (response) => {
       status = response.statusCode ?? 0;
@@ -57,7 +56,8 @@ const askHost = (host: string, question: Question): Promise<Answer> =>
       response.resume();
     });
     sent.on("error", (error: NodeJS.ErrnoException) => end({ error: error.code ?? error.message }));
-    sent.end();
+    if (signal?.aborted) onAbort();
+    else sent.end();
   });
 
 /** One GET on this machine; redirects are not followed. Never throws. */

@@ -9,6 +9,7 @@ import type { StepIo, Target } from "./types.js";
 import { createWitness } from "./witness.js";
 
 export interface ConvergeOptions {
+  probeKey: string;
   trusted: boolean;
   /** Milliseconds of bad answers after beginning to listen that preflight has seen; undefined without one. */
   warmUpMs?: number;
@@ -58,7 +59,7 @@ export async function convergeName(
 
   const isBroken = ({ pmId }: Pm2Process): boolean => {
     const last = witness.of(pmId).answers.slice(-2);
-    return last.length === 2 && last.every(({ status }) => !isHealthy(target.app, { status }));
+    return last.length === 2 && last.every((status) => !isHealthy(target.app, { status }));
   };
 
   const view = (processes: readonly Pm2Process[]): Seen[] =>
@@ -124,7 +125,7 @@ export async function convergeName(
       for (const { pmId } of kept.filter(isServing)) proven.add(pmId);
       const others = before.filter((process) => isServing(process) && !kept.includes(process));
       if (proven.size > 0 && others.length > 0 && wanted.serves)
-        await survey(target.app, others, witness, signal);
+        await survey(target.app, others, witness, { ...options, signal });
     }
     for (let step = 0; ; step++) {
       signal.throwIfAborted();
@@ -188,6 +189,7 @@ export async function convergeName(
       processes,
       serves: wanted.serves,
       alone,
+      probeKey: options.probeKey,
       warmUpMs: warmUpOf(options),
       signal,
     };

@@ -133,12 +133,19 @@ function servingOne(all: readonly Definition[], app: AppConfig): Definition | un
   );
 }
 
+export interface Host {
+  /** As PM2 counts them for `instances: max`. */
+  cores: number;
+  /** What a request must carry for the preload to report who answered it. */
+  probeKey: string;
+}
+
 function wantedOf(
   definition: Definition,
   target: Target,
   serves: boolean,
   name: string,
-  cores: number,
+  { cores, probeKey }: Host,
 ): Wanted {
   const { app, release, deploy } = target;
   const base = join(release.path, app.directory);
@@ -202,6 +209,7 @@ function wantedOf(
         DROPLESS_APP: app.name,
         DROPLESS_RELEASE: release.name,
         DROPLESS_DEPLOY: deploy,
+        DROPLESS_PROBE_KEY: probeKey,
         ...(serves && { DROPLESS_PORT: String(app.port) }),
         ...(app.drain === false ? { DROPLESS_DRAIN: "off" } : { DROPLESS_DRAIN_TIMEOUT: String(drain) }),
       },
@@ -212,7 +220,7 @@ function wantedOf(
 }
 
 /** What is to run for a target: one entry for each PM2 name. Faults: `script_missing`, `pm2_config`. */
-export function wantedFrom(definitions: readonly Definition[], target: Target, cores: number): Wanted[] {
+export function wantedFrom(definitions: readonly Definition[], target: Target, host: Host): Wanted[] {
   const { app } = target;
   const only = "config" in app.pm2 ? (app.pm2.only as string[] | undefined) : undefined;
   const plain = definitions.map(unalias);
@@ -232,5 +240,5 @@ export function wantedFrom(definitions: readonly Definition[], target: Target, c
     chosen.map(({ one }) => one),
     app,
   );
-  return chosen.map(({ one, name }) => wantedOf(one, target, one === serving, name, cores));
+  return chosen.map(({ one, name }) => wantedOf(one, target, one === serving, name, host));
 }

@@ -26,16 +26,24 @@ const because = (output: string): string => {
   return line === "" ? "and printed nothing" : `with: ${line}`;
 };
 
-export const crashedAtBoot = (who: string, output: string, exitCode?: number): Fault => {
-  const inUse = /EADDRINUSE/.test(output);
+/** PM2 keeps an app whose `listen` failed with an unhandled rejection: it is online, and listens nowhere. */
+const portInUse = (who: string, output: string): Fault | undefined => {
+  const [, where] = /EADDRINUSE[^\n]*?((?:[\d.:a-fA-F]+:)?\d+)\b/.exec(output) ?? [];
+  if (where === undefined) return undefined;
   return new Fault(
-    "crashed_at_boot",
-    `${who} ended while booting${exitCode === undefined ? "" : ` (exit code ${exitCode})`} ${because(output)}`,
-    inUse
-      ? "Something else listens on its port: see who with `ss -ltnp`, or set `port` to where the app listens."
-      : "The log has its whole output; boot it with the same environment to see it again.",
+    "port_in_use",
+    `${who} could not listen on ${where}, which is in use`,
+    "See by whom with `ss -ltnp`. Instances of one app share a port only where all listen on the same address (0.0.0.0 and :: are two).",
   );
 };
+
+export const crashedAtBoot = (who: string, output: string, exitCode?: number): Fault =>
+  portInUse(who, output) ??
+  new Fault(
+    "crashed_at_boot",
+    `${who} ended while booting${exitCode === undefined ? "" : ` (exit code ${exitCode})`} ${because(output)}`,
+    "The log has its whole output; boot it with the same environment to see it again.",
+  );
 
 export const died = (who: string, output: string): Fault =>
   new Fault(
@@ -44,7 +52,8 @@ export const died = (who: string, output: string): Fault =>
     "The log has its whole output; look for what happens some seconds after the boot.",
   );
 
-export const neverListened = (who: string, port: number, ms: number): Fault =>
+export const neverListened = (who: string, port: number, ms: number, output: string): Fault =>
+  portInUse(who, output) ??
   new Fault(
     "never_listened",
     `${who} did not listen on port ${port} within ${Math.round(ms / 1000)} s`,

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppConfig } from "../config/schema.js";
 import type { Fault } from "../domain/fault.js";
@@ -14,6 +13,7 @@ export interface Batch {
   serves: boolean;
   /** No other instance answers on the port: every answer is one of theirs. */
   alone: boolean;
+  probeKey: string;
   /** How long after it has begun to listen an instance may still answer badly (milliseconds). */
   warmUpMs: number;
   signal: AbortSignal;
@@ -25,9 +25,6 @@ const label = (process: Pm2Process): string => `instance ${process.number} of ${
 const lookMs = 250;
 /** Requests at once: one that hangs must not hide the others. */
 const askers = 4;
-
-/** Random: nobody outside can make an instance look healthy. */
-const probeValue = (): string => randomBytes(12).toString("hex");
 
 /** Why this process cannot be the one wanted; undefined while it still may. */
 function ended(process: Pm2Process, witness: Witness): Fault | undefined {
@@ -77,11 +74,11 @@ interface Score {
 async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<void> {
   const { app, processes, signal } = batch;
   const port = app.port as number;
+  const headers = { [probeHeader]: batch.probeKey };
   const until = Date.now() + app.health.ready;
   const scores = new Map<number, Score>(
     processes.map(({ pmId }) => [pmId, { healthy: 0, bad: 0, counted: 0 }]),
   );
-  const sent = new Set<string>();
   let last: Answer | undefined;
   let fault: Fault | undefined;
 
@@ -101,8 +98,7 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
     for (const process of processes) {
       const { answers } = witness.of(process.pmId);
       const score = scores.get(process.pmId) as Score;
-      for (const { probe, status } of answers.slice(score.counted))
-        if (sent.has(probe)) count(process, { status });
+      for (const status of answers.slice(score.counted)) count(process, { status });
       score.counted = answers.length;
       fault ??= ended(process, witness);
     }
@@ -118,9 +114,7 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
   const either = AbortSignal.any([signal, stop.signal]);
   const asker = async () => {
     while (!either.aborted) {
-      const probe = probeValue();
-      sent.add(probe);
-      const answer = await ask({ ...question(app, port), headers: { [probeHeader]: probe }, signal: either });
+      const answer = await ask({ ...question(app, port), headers, signal: either });
       if (either.aborted) return;
       last = answer;
       const well = isHealthy(app, answer);
@@ -164,7 +158,7 @@ function late(batch: Batch, witness: Witness, scores: Map<number, Score>, last?:
   if (sighting.elsewhere.size > 0) {
     return faults.listensElsewhere(label(process), port, [...sighting.elsewhere]);
   }
-  return faults.neverListened(label(process), port, app.health.ready);
+  return faults.neverListened(label(process), port, app.health.ready, sighting.output);
 }
 
 /**
@@ -182,12 +176,12 @@ export async function survey(
   app: AppConfig,
   processes: readonly Pm2Process[],
   witness: Witness,
-  signal: AbortSignal,
+  { probeKey, signal }: { probeKey: string; signal: AbortSignal },
 ): Promise<void> {
   const until = Date.now() + surveyMs;
   const isDone = () => processes.every(({ pmId }) => witness.of(pmId).answers.length >= 2);
   while (!isDone() && Date.now() < until && !signal.aborted) {
-    const headers = { [probeHeader]: probeValue() };
+    const headers = { [probeHeader]: probeKey };
     await ask({ ...question(app, app.port as number), timeoutMs: until - Date.now(), headers, signal });
     await sleep(10);
   }

@@ -103,7 +103,7 @@ export async function preflight(
         if (listens !== undefined)
           throw faults.unhealthy(who, app.health.path ?? "/", describe(last as Answer));
         if (elsewhere.size > 0) throw faults.listensElsewhere(who, port, [...elsewhere]);
-        throw faults.neverListened(who, port, app.health.ready);
+        throw faults.neverListened(who, port, app.health.ready, output);
       }
       await pause(eagerMs, either);
     }

@@ -3,7 +3,7 @@ import type { Instance } from "../domain/ports.js";
 import { createAdoption } from "./adoption.js";
 import type { Booter } from "./boot.js";
 import { convergeName } from "./converge.js";
-import { type Definition, type Wanted, wantedFrom } from "./definition.js";
+import { type Definition, type Host, type Wanted, wantedFrom } from "./definition.js";
 import type { Pm2, Pm2Process } from "./pm2.js";
 import { preflight } from "./preflight.js";
 import type { Rollout, Target } from "./types.js";
@@ -16,8 +16,7 @@ interface RolloutDeps {
   readDefinitions(target: Target): Promise<Definition[]>;
   /** Absolute; where what was adopted is remembered. */
   stateDir: string;
-  /** As PM2 counts them for `instances: max`. */
-  cores: number;
+  host: Host;
   /** Bytes. */
   freeMemory(): number;
 }
@@ -44,14 +43,14 @@ const asInstance = (process: Pm2Process): Instance => ({
 });
 
 export function createRollout(deps: RolloutDeps): Rollout {
-  const { pm2, booter, cores } = deps;
+  const { pm2, booter, host } = deps;
   const adoption = createAdoption(deps.stateDir);
   // What preflight saw of a release, for its rollout: how long it answers badly after its boot.
   const warmUps = new Map<string, number>();
   const keyOf = ({ app, release, deploy }: Target) => `${app.name} ${release.name} ${deploy}`;
 
   const wantedOf = async (target: Target): Promise<Wanted[]> =>
-    wantedFrom(await deps.readDefinitions(target), target, cores);
+    wantedFrom(await deps.readDefinitions(target), target, host);
 
   /** At least one more, and as many as the memory has room for, going by the biggest that runs. */
   const fits = (running: readonly Pm2Process[]): number => {
@@ -96,6 +95,7 @@ export function createRollout(deps: RolloutDeps): Rollout {
       const ordered = [...wanted].sort((a, b) => Number(a.serves) - Number(b.serves));
       for (const one of ordered) {
         await convergeName(pm2, one, target, io, {
+          probeKey: host.probeKey,
           trusted: io.trusted ?? false,
           warmUpMs: warmUps.get(keyOf(target)),
           fits,

@@ -14,8 +14,8 @@ export interface Sighting {
   exitCode?: number;
   /** The last of what it printed; the errors last. */
   output: string;
-  /** Its last answers to requests that carried a probe's value. */
-  answers: { probe: string; status: number }[];
+  /** Statuses of its answers to probes. */
+  answers: number[];
 }
 
 const keptOutput = 64 * 1024;
@@ -61,8 +61,8 @@ export async function createWitness(
       sighting.listensSince ??= Date.now();
     } else if (type === "dropless:listening-elsewhere") {
       if (typeof data.port === "number") sighting.elsewhere.add(data.port);
-    } else if (type === "dropless:answered" && typeof data.probe === "string") {
-      sighting.answers.push({ probe: data.probe, status: Number(data.status) });
+    } else if (type === "dropless:answered" && data.probe === true) {
+      sighting.answers.push(Number(data.status));
     }
   };
 
