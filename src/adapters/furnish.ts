@@ -1,4 +1,13 @@
-import { copyFileSync, existsSync, lstatSync, mkdirSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { Fault } from "../domain/fault.js";
 import type { LogWriter } from "../domain/ports.js";
@@ -9,6 +18,7 @@ interface Furnish {
   root: string;
   /** Relative paths; a folder ends in a slash. */
   shared: string[];
+  /** The folder of the built preload. */
   preload: string;
   log: LogWriter;
 }
@@ -62,7 +72,9 @@ export function furnish(work: Furnish): void {
   mkdirSync(own);
   for (const entry of work.shared) linkShared(work, entry);
   try {
-    copyFileSync(work.preload, join(own, "preload.cjs"));
+    for (const name of readdirSync(work.preload))
+      if (name.endsWith(".cjs")) copyFileSync(join(work.preload, name), join(own, name));
+    if (!existsSync(join(own, "preload.cjs"))) throw new Error(`there is none in ${work.preload}`);
   } catch (error) {
     throw new Fault(
       "preload_missing",

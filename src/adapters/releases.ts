@@ -25,7 +25,7 @@ import { furnish } from "./furnish.js";
 export interface ReleasesOptions {
   app: Pick<AppConfig, "root" | "shared">;
   now: () => Date;
-  /** The built drain preload, copied into every release. */
+  /** The folder of the built drain preload, copied into every release. */
   preload: string;
   /** Room that must be free in any case before something is built. Bytes. */
   reserveBytes?: number;
@@ -117,8 +117,11 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
     await rm(trash, { recursive: true, force: true, maxRetries: 3 });
   };
 
+  const whole = (): string[] => names().filter((name) => marker(name) !== undefined);
+
   return {
     find,
+    whole,
     built: (name) => (find(name) ? marker(name) : undefined),
     discard,
     demandRoom: () => demand(16 * mega, 100),
@@ -164,8 +167,7 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
       if (!existsSync(folder)) return [];
       for (const name of readdirSync(folder))
         if (name.startsWith(".trash-")) await rm(join(folder, name), { recursive: true, force: true });
-      const whole = names().filter((name) => marker(name) !== undefined);
-      const kept = new Set(whole.slice(-keep));
+      const kept = new Set(whole().slice(-keep));
       const gone = names().filter((name) => !kept.has(name) && !spare.has(name));
       for (const name of gone) await discard(name);
       return gone;

@@ -39,6 +39,8 @@ export interface Releases {
   create(sha: string): Release;
   /** Undefined when there is no such directory, or the name is none of a release. */
   find(name: string): Release | undefined;
+  /** Names of those that are built to the end, oldest first. */
+  whole(): string[];
   /** What its marker says; undefined for a half-built one. */
   built(name: string): { sha: string } | undefined;
   /** Everything that was to be built is: durable when it returns. */

@@ -1,0 +1,74 @@
+import type { Logger } from "pino";
+import type { Config } from "./config/schema.js";
+import { createEngine } from "./daemon/engine.js";
+import { Fault } from "./domain/fault.js";
+import { createServer } from "./http/server.js";
+
+export interface Daemon {
+  /** Resolves with the address when webhooks are taken. Fault `port_taken`, `port_refused`. */
+  start(): Promise<string>;
+  /** Takes nothing more, gives the running deploy `graceMs` to end, else leaves it to the next start. */
+  stop(options?: { graceMs?: number }): Promise<void>;
+}
+
+const listenFault = (error: NodeJS.ErrnoException, host: string, port: number): unknown => {
+  if (error.code === "EADDRINUSE")
+    return new Fault(
+      "port_taken",
+      `Port ${port} of ${host} is in use by another process.`,
+      "Stop that process (`ss -ltnp` names it), or choose another `server.port`.",
+      { cause: error },
+    );
+  if (error.code === "EACCES" || error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND")
+    return new Fault(
+      "port_refused",
+      `It is not possible to listen on ${host}:${port}: ${error.message}.`,
+      "Choose a port from 1024 on, and an address of this machine, under `server`.",
+      { cause: error },
+    );
+  return error;
+};
+
+/** The composition root. Opens the store at once: Faults of `createEngine`. */
+export async function createDaemon(config: Config, logger: Logger, version: string): Promise<Daemon> {
+  const engine = createEngine(config, (error) => logger.error({ err: error }, "unexpected"));
+  const { queue, logs, rollout } = engine;
+  let isReady = false;
+
+  const server = await createServer({
+    config,
+    queue,
+    logs,
+    logger,
+    version,
+    ready: () => isReady,
+    instances: (app) => rollout.instances(app),
+    releasesOf: async (app) => engine.releases(app).whole(),
+  }).catch(async (error) => {
+    await engine.close();
+    throw error;
+  });
+  queue.subscribe(({ id, app, status, trigger }) =>
+    logger.info({ deploy: id, app, status, trigger }, "deploy"),
+  );
+
+  return {
+    async start() {
+      const { host, port } = config.server;
+      try {
+        const url = await server.listen({ host, port });
+        queue.start();
+        isReady = true;
+        return url;
+      } catch (error) {
+        throw listenFault(error as NodeJS.ErrnoException, host, port);
+      }
+    },
+    async stop({ graceMs = 10_000 } = {}) {
+      isReady = false;
+      await queue.stop({ graceMs });
+      await server.close();
+      await engine.close();
+    },
+  };
+}

@@ -1,0 +1,101 @@
+import { availableParallelism, freemem } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createBooter } from "../adapters/boot.js";
+import { runCommand } from "../adapters/command.js";
+import { createDeployLogs } from "../adapters/deploy-log/logs.js";
+import { createGit } from "../adapters/git.js";
+import { readDefinitions } from "../adapters/pm2/ecosystem.js";
+import { createPm2 } from "../adapters/pm2/pm2.js";
+import { startProbe } from "../adapters/probe.js";
+import { reap } from "../adapters/processes.js";
+import { createReleases } from "../adapters/releases.js";
+import { openStore } from "../adapters/sqlite/store.js";
+import type { AppConfig, Config } from "../config/schema.js";
+import { createIds } from "../domain/ids.js";
+import type { DeployLogs, Queue } from "../domain/ports.js";
+import { createRedactor } from "../domain/redact.js";
+import { createPipeline } from "../pipeline/pipeline.js";
+import type { Releases } from "../pipeline/ports.js";
+import { createQueue } from "../queue/queue.js";
+import { createRollout } from "../rollout/rollout.js";
+import type { Rollout } from "../rollout/types.js";
+
+/** Everything behind the HTTP side: what deploys, and remembers. */
+export interface Engine {
+  queue: Queue;
+  logs: DeployLogs;
+  rollout: Rollout;
+  releases(app: AppConfig): Releases;
+  /** After `queue.stop`. */
+  close(): Promise<void>;
+}
+
+/** The built preload; beside this folder in `dist`, and there too when the sources are run. */
+const preload = fileURLToPath(new URL("../../dist/drain", import.meta.url));
+
+/**
+ * Opens the store (one process per data folder: Fault `data_dir_in_use`) and puts the parts together; nothing
+ * runs before `queue.start()`. The daemon and `deploy.sh` are both made of this.
+ */
+export function createEngine(config: Config, report: (error: unknown) => void): Engine {
+  const secrets = Object.values(config.apps).flatMap((app) => app.secrets);
+  const store = openStore(config.dataDir);
+  const logs = createDeployLogs({
+    dir: join(config.dataDir, "logs"),
+    redact: createRedactor(secrets),
+    report,
+  });
+  const pm2 = createPm2({ pm2Home: config.pm2Home });
+  const rollout = createRollout({
+    pm2,
+    booter: createBooter(),
+    readDefinitions,
+    stateDir: config.dataDir,
+    cores: availableParallelism(),
+    freeMemory: freemem,
+  });
+
+  const byApp = <T>(make: (app: AppConfig) => T) => {
+    const made = new Map<string, T>();
+    return (app: AppConfig): T => {
+      const one = made.get(app.name) ?? make(app);
+      made.set(app.name, one);
+      return one;
+    };
+  };
+  const releases = byApp((app) => createReleases({ app, now: () => new Date(), preload }));
+
+  const run = createPipeline({
+    apps: config.apps,
+    git: byApp((app) => createGit({ app, env: process.env })),
+    releases,
+    rollout,
+    startProbe,
+    logs,
+    run: runCommand,
+    reap: (deploy) => reap(deploy),
+    succeeded: (app) => store.succeeded(app),
+    env: process.env,
+    now: () => new Date(),
+  });
+  const queue = createQueue({
+    store,
+    run,
+    logs,
+    ids: createIds(),
+    isApp: (name) => config.apps[name] !== undefined,
+    report,
+  });
+
+  return {
+    queue,
+    logs,
+    rollout,
+    releases,
+    async close() {
+      await rollout.close();
+      store.close();
+    },
+  };
+}

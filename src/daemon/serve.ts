@@ -1,0 +1,50 @@
+import { readFileSync } from "node:fs";
+import closeWithGrace from "close-with-grace";
+import { type Logger, pino } from "pino";
+import { loadConfig } from "../config/load.js";
+import { forgetSecrets } from "../config/secrets.js";
+import { createDaemon } from "../daemon.js";
+import { createRedactor } from "../domain/redact.js";
+
+const version: string = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+).version;
+
+/** JSON lines on stdout, without secrets whatever is logged. */
+const createLogger = (secrets: string[]): Logger => {
+  const redact = createRedactor(secrets);
+  return pino(
+    { level: process.env.DROPLESS_LOG_LEVEL || "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    { write: (line: string) => void process.stdout.write(redact.text(line)) },
+  );
+};
+
+/** How long a running deploy may go on after the stop signal; below systemd's and PM2's own patience. */
+const graceMs = (): number => Number(process.env.DROPLESS_STOP_GRACE_MS) || 8_000;
+
+/**
+ * The daemon until a signal: configuration → daemon → signals. Throws the Faults of a start that fails
+ * (`config_invalid`, `data_dir_in_use`, `port_taken`, …); resolves when it is ready.
+ */
+export async function serve(options: { config?: string } = {}): Promise<void> {
+  const { config, secretEnvNames } = loadConfig(options);
+  // Before anything else is started: no child process may inherit one.
+  forgetSecrets(secretEnvNames);
+  const logger = createLogger(Object.values(config.apps).flatMap((app) => app.secrets));
+  const daemon = await createDaemon(config, logger, version);
+  closeWithGrace({ delay: graceMs() + 15_000, logger }, async ({ signal, err }) => {
+    if (err) logger.fatal({ err }, "unexpected, the daemon stops");
+    else logger.info({ signal }, "stopping");
+    await daemon.stop({ graceMs: graceMs() });
+    logger.info("stopped");
+  });
+  try {
+    const url = await daemon.start();
+    logger.info({ url, apps: Object.keys(config.apps), config: config.file, pid: process.pid }, "ready");
+    // Under PM2 with `wait_ready`.
+    process.send?.("ready");
+  } catch (error) {
+    await daemon.stop({ graceMs: 0 });
+    throw error;
+  }
+}
