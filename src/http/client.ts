@@ -61,8 +61,8 @@ export interface Client {
   apps(): Promise<AppView[]>;
   app(name: string): Promise<AppView>;
   /** Every event once and in order, across reconnections; the last one is `end`. */
-  followEvents(id: string, options?: FollowOptions): AsyncIterable<DeployEvent>;
-  /** Pieces of the plain text log. */
+  followEvents(id: string, options?: FollowOptions): AsyncGenerator<DeployEvent>;
+  /** Pieces of the plain text log. Fault `log_cut_off` when the connection breaks. */
   logs(
     id: string,
     options?: { follow?: boolean; after?: number; signal?: AbortSignal },
@@ -173,8 +173,9 @@ export function createClient({ url: base, token, patienceMs = 60_000 }: ClientOp
         // A daemon that never answered is gone; one that did is likely to come back.
         const away = error instanceof Fault && ["no_daemon", "stopping"].includes(error.code);
         if (!away || (after === undefined && lostAt === undefined)) throw error;
-        if (lostAt !== undefined && Date.now() - lostAt > patienceMs) throw error;
       }
+      if (lostAt !== undefined && Date.now() - lostAt > patienceMs)
+        throw noDaemon(url, new Error("the stream was lost"));
       lostAt ??= Date.now();
       await sleep(Math.min(2000, 200 + (Date.now() - lostAt) / 4), undefined, { signal: options.signal });
     }
@@ -196,7 +197,17 @@ export function createClient({ url: base, token, patienceMs = 60_000 }: ClientOp
       const response = await ask("GET", path, { signal });
       if (!response.ok || !response.body) throw await problemOf(response, url);
       const decoder = new TextDecoder();
-      for await (const chunk of response.body) yield decoder.decode(chunk, { stream: true });
+      try {
+        for await (const chunk of response.body) yield decoder.decode(chunk, { stream: true });
+      } catch (error) {
+        if (signal?.aborted) throw error;
+        throw new Fault(
+          "log_cut_off",
+          "The connection to dropless broke while the log was read",
+          "Ask again; `dropless logs -f` goes on from where it was.",
+          { cause: error },
+        );
+      }
     },
     health: () => call(healthSchema, "GET", "/healthz"),
   };

@@ -73,9 +73,15 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   });
   server.addHook("onSend", async (_request, reply) => {
     reply.header("x-content-type-options", "nosniff");
+    if (stopping.signal.aborted) reply.header("connection", "close");
     if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
   });
-  server.addHook("preClose", async () => stopping.abort());
+  server.addHook("preClose", async () => {
+    stopping.abort();
+    // Connections whose stream has ended just now are idle only later than Fastify looks for them.
+    const sweep = setInterval(() => server.server.closeIdleConnections(), 100).unref();
+    server.server.once("close", () => clearInterval(sweep));
+  });
 
   // Counts failures only, and is asked only after one: who signs correctly is never locked out by who does not.
   await server.register(rateLimit, { global: false, cache: 10_000 });
