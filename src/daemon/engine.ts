@@ -8,6 +8,7 @@ import { createGit } from "../adapters/git.js";
 import { readDefinitions } from "../adapters/pm2/ecosystem.js";
 import { createPm2 } from "../adapters/pm2/pm2.js";
 import { startProbe } from "../adapters/probe.js";
+import { probeKey } from "../adapters/probe-key.js";
 import { reap } from "../adapters/processes.js";
 import { createReleases } from "../adapters/releases.js";
 import { openStore } from "../adapters/sqlite/store.js";
@@ -52,7 +53,7 @@ export function createEngine(config: Config, report: (error: unknown) => void): 
     booter: createBooter(),
     readDefinitions,
     stateDir: config.dataDir,
-    cores: availableParallelism(),
+    host: { cores: availableParallelism(), probeKey: probeKey(config.dataDir) },
     freeMemory: freemem,
   });
 

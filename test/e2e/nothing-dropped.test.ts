@@ -34,7 +34,7 @@ describe("promise 1: nothing dropped", () => {
     const repo = repos.get(kind) as Repo;
     const port = ports.get(kind) as number;
     const first = await host.deploy(repo.fullName, repo.head());
-    expect(first, host.output.join("\n")).toMatchObject({ status: "succeeded" });
+    expect(first, await host.logOf(first.id)).toMatchObject({ status: "succeeded" });
 
     const load = await startLoad({ port });
     const second = await host.deploy(
@@ -42,7 +42,10 @@ describe("promise 1: nothing dropped", () => {
       repo.commit(appFiles({ kind, release: "two", port }), "the second"),
     );
     const seen = await load.stop();
-    expect(second).toMatchObject({ status: "succeeded", receipt: { failed: 0 } });
+    expect(second, await host.logOf(second.id)).toMatchObject({
+      status: "succeeded",
+      receipt: { failed: 0 },
+    });
     expect(second.receipt?.probes).toBeGreaterThan(0);
     expect(seen.failures).toEqual([]);
     expect(Object.keys(seen.releases).sort()).toEqual(["one", "two"]);
