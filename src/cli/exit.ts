@@ -15,6 +15,10 @@ const usage = new Set([
   "release_unknown",
   "unauthorized",
   "forbidden",
+  // The daemon cannot start as it is configured.
+  "data_dir_in_use",
+  "port_taken",
+  "port_refused",
 ]);
 
 export function exitOfFault(code: string): number {

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { createShell } from "./command.js";
 import { addCancel } from "./commands/cancel.js";
@@ -10,13 +9,12 @@ import { addList } from "./commands/list.js";
 import { addLogs } from "./commands/logs.js";
 import { addResume } from "./commands/resume.js";
 import { addRollback } from "./commands/rollback.js";
+import { addServe } from "./commands/serve.js";
 import { addStatus } from "./commands/status.js";
 import { addToken } from "./commands/token.js";
 import { exitCode } from "./exit.js";
 import type { Io } from "./terminal.js";
-
-const version = (): string =>
-  JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+import { version } from "./version.js";
 
 /** Runs the command line once; the answer is the exit code (DESIGN 6). Never throws. */
 export async function runCli(args: string[], io: Io): Promise<number> {
@@ -53,6 +51,7 @@ export async function runCli(args: string[], io: Io): Promise<number> {
     addInit,
     addCheck,
     addToken,
+    addServe,
   ])
     add(shell);
   try {

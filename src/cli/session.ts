@@ -23,6 +23,8 @@ export interface Session {
   /** The daemon's address; `DROPLESS_URL` for one on another host. */
   url(): string;
   client(): Client;
+  /** The same, talking to this host's daemon at another address. */
+  at(url: string): Session;
 }
 
 export function createSession(io: Io, options: SharedOptions): Session {
@@ -36,6 +38,11 @@ export function createSession(io: Io, options: SharedOptions): Session {
       return config;
     },
     url: () => io.env.DROPLESS_URL || addressOf(session.config().server),
+    at: (url) => ({
+      ...session,
+      url: () => url,
+      client: () => createClient({ url, token: localToken(session.config().dataDir), patienceMs: 0 }),
+    }),
     client: () => createClient({ url: session.url(), token: tokenOf(session), patienceMs: 0 }),
   };
   return session;
@@ -56,14 +63,18 @@ function tokenOf(session: Session): string {
       "DROPLESS_URL names a daemon, but DROPLESS_TOKEN is not set",
       "Make a token on that server with `dropless token create NAME --scope deploy`, and set DROPLESS_TOKEN to it.",
     );
-  const file = cliTokenFile(session.config().dataDir);
+  return localToken(session.config().dataDir);
+}
+
+function localToken(dataDir: string): string {
+  const file = cliTokenFile(dataDir);
   try {
     return readFileSync(file, "utf8").trim();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT")
       throw new Fault(
         "no_daemon",
-        `No daemon has run on ${session.config().dataDir} yet: its token file is not there`,
+        `No daemon has run on ${dataDir} yet: its token file is not there`,
         "Start it with `dropless serve` (or its systemd unit).",
       );
     throw new Fault(

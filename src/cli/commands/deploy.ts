@@ -1,4 +1,7 @@
+import { Fault } from "../../domain/fault.js";
 import type { Shell } from "../command.js";
+import { exitCode } from "../exit.js";
+import { reachOrStart } from "../here.js";
 import type { Session } from "../session.js";
 import { theApp } from "../the-app.js";
 import { watchDeploy } from "../watch.js";
@@ -6,16 +9,38 @@ import { watchDeploy } from "../watch.js";
 interface Options {
   ref?: string;
   detach?: boolean;
+  here?: boolean;
 }
 
 async function deploy(session: Session, name: string | undefined, options: Options): Promise<number> {
   const client = session.client();
-  const app = await theApp(session, name);
-  const accepted = await client.deploy(app, options.ref);
+  const accepted = await client.deploy(await theApp(session, name), options.ref);
   if (!options.detach) return watchDeploy(session, accepted.id);
   if (session.json) session.terminal.json(accepted);
   else session.terminal.line(accepted.id);
-  return 0;
+  return exitCode.done;
+}
+
+/** As `deploy`, with or without a daemon; Ctrl-C cancels what nobody else would go on with. */
+async function deployHere(session: Session, name: string | undefined, { ref }: Options): Promise<number> {
+  const app = await theApp(session, name);
+  if (!session.config().apps[app])
+    throw new Fault("unknown_app", `There is no app ${app}`, "The configuration's `apps` has the names.");
+  const reached = await reachOrStart(session);
+  const client = reached.session.client();
+  try {
+    const { id } = await client.deploy(app, ref);
+    if (!reached.here) return await watchDeploy(reached.session, id);
+    return await watchDeploy(reached.session, id, {
+      onInterrupt: async (current) => {
+        session.terminal.error("\nCanceling the deploy; what it began is put back …");
+        await client.cancel(current).catch(() => undefined);
+        return watchDeploy(reached.session, current);
+      },
+    });
+  } finally {
+    await reached.stop();
+  }
 }
 
 export function addDeploy({ program, action }: Shell): void {
@@ -28,9 +53,20 @@ export function addDeploy({ program, action }: Shell): void {
     .argument("[app]", "may be left out when there is only one")
     .option("--ref <ref>", "branch, tag or commit instead of the app's branch")
     .option("-d, --detach", "do not follow: print the deploy's id")
+    .option("--here", "when no daemon answers, run the same pipeline in this process")
     .addHelpText(
       "after",
       "\nExit code: 0 live or nothing to do, 1 failed, 2 usage or configuration, 3 no daemon.",
     )
-    .action(action((session, app: string | undefined, options: Options) => deploy(session, app, options)));
+    .action(
+      action((session, app: string | undefined, options: Options) => {
+        if (!options.here) return deploy(session, app, options);
+        if (!options.detach) return deployHere(session, app, options);
+        throw new Fault(
+          "usage",
+          "--here and --detach exclude each other",
+          "With --here this process may be the one that runs the deploy, so it has to stay.",
+        );
+      }),
+    );
 }
