@@ -178,6 +178,8 @@ function wantedOf(
   };
   const runner = interpreter ?? interpreters[extname(script)];
   const args = words(definition.args);
+  // PM2's cluster instances live on after a rejection nobody caught; one that listens all the same is no worse aside.
+  const likePm2 = cluster ? ["--unhandled-rejections=warn"] : [];
   const nodeWithPreload = reports ? ["--require", preload, ...nodeArgs] : nodeArgs;
   return {
     name,
@@ -186,7 +188,7 @@ function wantedOf(
     serves,
     reports,
     command: isNode
-      ? [process.execPath, ...nodeWithPreload, script, ...args]
+      ? [process.execPath, ...likePm2, ...nodeWithPreload, script, ...args]
       : script.includes(" ")
         ? ["/bin/sh", "-c", script]
         : runner !== undefined && runner !== "none"

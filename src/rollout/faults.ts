@@ -11,7 +11,7 @@ export function errorLine(output: string): string {
   const lines = output
     .replace(ansi, "")
     .split("\n")
-    .map((line) => line.trim())
+    .map((line) => line.trim().replace(/^\(node:\d+\) UnhandledPromiseRejectionWarning: /, ""))
     .filter((line) => line !== "" && !line.startsWith("at ") && !/^Node\.js v\d/.test(line));
   const found =
     lines.find((line) => /^(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)\b.*:/.test(line)) ??
@@ -20,6 +20,12 @@ export function errorLine(output: string): string {
     "";
   return found.length > 300 ? `${found.slice(0, 299)}…` : found;
 }
+
+/**
+ * An app whose `main` was rejected, and that nobody ends for it (so PM2 in cluster mode): when it does not listen
+ * that long after, it never will. Milliseconds.
+ */
+export const stuckMs = 2000;
 
 const because = (output: string): string => {
   const line = errorLine(output);
@@ -41,7 +47,7 @@ export const crashedAtBoot = (who: string, output: string, exitCode?: number): F
   portInUse(who, output) ??
   new Fault(
     "crashed_at_boot",
-    `${who} ended while booting${exitCode === undefined ? "" : ` (exit code ${exitCode})`} ${because(output)}`,
+    `${who} crashed while booting${exitCode === undefined ? "" : ` (exit code ${exitCode})`} ${because(output)}`,
     "The log has its whole output; boot it with the same environment to see it again.",
   );
 

@@ -29,7 +29,9 @@ const askers = 4;
 /** Why this process cannot be the one wanted; undefined while it still may. */
 function ended(process: Pm2Process, witness: Witness): Fault | undefined {
   const sighting = witness.of(process.pmId);
-  if (!sighting.ended) return undefined;
+  const stuck =
+    !sighting.listens && sighting.threwAt !== undefined && Date.now() - sighting.threwAt > faults.stuckMs;
+  if (!sighting.ended && !stuck) return undefined;
   return sighting.listens
     ? faults.died(label(process), sighting.output)
     : faults.crashedAtBoot(label(process), sighting.output, sighting.exitCode);

@@ -67,6 +67,8 @@ export type Pm2Event = { pmId: number; name: string } & (
   | { kind: "output"; stream: "stdout" | "stderr"; text: string }
   /** PM2's process events: `online`, `exit`, `restart`, `restart overlimit`, `start`, … */
   | { kind: "event"; event: string; restarts: number; exitCode?: number; manually: boolean }
+  /** An error or rejection that nobody caught; of a rejection PM2 lets a cluster instance live on. */
+  | { kind: "exception" }
   /** A message the process sent itself: `process.send({ type, data })`. */
   | { kind: "message"; type: string; data: unknown }
 );

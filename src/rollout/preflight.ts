@@ -40,6 +40,7 @@ export async function preflight(
   const spec = wanted.spec(wanted.count);
   let output = "";
   let listens: number | undefined;
+  let rejectedAt: number | undefined;
   const elsewhere = new Set<number>();
   let fault: Fault | undefined;
   const over = new AbortController();
@@ -60,6 +61,7 @@ export async function preflight(
     marker: deploy,
     onOutput(stream, text) {
       output = (output + text).slice(-64 * 1024);
+      if (stream === "stderr" && text.includes("UnhandledPromiseRejection")) rejectedAt ??= Date.now();
       log.write(stream, text);
     },
     onMessage({ type, data }) {
@@ -99,6 +101,9 @@ export async function preflight(
         continue;
       }
       healthy = 0;
+      if (listens === undefined && rejectedAt !== undefined && Date.now() - rejectedAt > faults.stuckMs) {
+        throw faults.crashedAtBoot(who, output);
+      }
       if (Date.now() - began > app.health.ready) {
         if (listens !== undefined)
           throw faults.unhealthy(who, app.health.path ?? "/", describe(last as Answer));

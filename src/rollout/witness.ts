@@ -12,6 +12,8 @@ export interface Sighting {
   /** It ended, or PM2 started it again. */
   ended: boolean;
   exitCode?: number;
+  /** When it first threw what it did not catch; milliseconds since 1970. */
+  threwAt?: number;
   /** The last of what it printed; the errors last. */
   output: string;
   /** Statuses of its answers to probes. */
@@ -71,6 +73,8 @@ export async function createWitness(
     if (event.kind === "output") {
       sighting.output = (sighting.output + event.text).slice(-keptOutput);
       if (followed.has(event.pmId)) log.write(event.stream, event.text);
+    } else if (event.kind === "exception") {
+      sighting.threwAt ??= Date.now();
     } else if (event.kind === "message") {
       onMessage(sighting, event.type, (event.data ?? {}) as Record<string, unknown>);
     } else if (/^(exit|restart|restart overlimit)$/.test(event.event)) {

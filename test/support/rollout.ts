@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -69,7 +69,7 @@ export async function createBench(wrap: (pm2: Pm2) => Pm2 = (pm2) => pm2): Promi
       const path = join(root, "releases", name);
       mkdirSync(path, { recursive: true });
       if (kind) writeApp(path, { kind, release: name, port });
-      linkModules(path);
+      if (!existsSync(join(path, "node_modules"))) linkModules(path);
       cpSync(drain, join(path, ".dropless"), { recursive: true });
       return { name, path };
     },

@@ -20,6 +20,7 @@ export function asEvent(topic: string, packet: Record<string, unknown>): Pm2Even
       ...(typeof exitCode === "number" && { exitCode }),
     };
   }
+  if (topic === "process:exception") return { ...of, kind: "exception" };
   // Only dropless's own: PM2's monitoring sends several a second.
   if (topic.startsWith("dropless:")) return { ...of, kind: "message", type: topic, data: packet.data };
   return undefined;
