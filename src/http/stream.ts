@@ -37,41 +37,64 @@ export function createStreams({ logs, queue, stopping }: StreamSources) {
     events.map((event) => (event.event === "log" ? `${event.data.text}\n` : "")).join(""),
   );
 
+  /** The next change of a deploy, or the end of `signal`. */
+  const change = (id: string, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const done = () => {
+        unsubscribe();
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const unsubscribe = queue.subscribe((deploy) => deploy.id === id && done());
+      signal.addEventListener("abort", done);
+      if (signal.aborted) done();
+    });
+
   /**
-   * Everything of a log from a place to the deploy's end. The end is the store's to say: should a log stay open
-   * behind it, what is there is given and that was all.
+   * Aborts some time after the deploy has ended, for a log that is not closed. Gives what calls that off.
    */
-  async function* whole(id: string, place: LogPlace, encode: Encode, signal: AbortSignal) {
-    const deploy = queue.get(id);
-    if (!place.follow || !deploy || isEnded(deploy)) {
-      yield* logs.encoded(id, { ...place, follow: false, signal }, encode);
-      return;
-    }
-    const overdue = new AbortController();
+  function giveUpAfterEnd(id: string, patience: AbortController): () => void {
     let timer: NodeJS.Timeout | undefined;
-    const watch = (changed: Deploy) => {
-      if (changed.id !== id || !isEnded(changed) || timer) return;
-      timer = setTimeout(() => overdue.abort(), closingMs);
+    const look = (deploy: Deploy | undefined) => {
+      if (!deploy || (deploy.id === id && isEnded(deploy)))
+        timer ??= setTimeout(() => patience.abort(), closingMs);
     };
-    const unsubscribe = queue.subscribe(watch);
-    let last: number | undefined;
-    try {
-      const either = AbortSignal.any([signal, overdue.signal]);
-      try {
-        for await (const chunk of logs.encoded(id, { ...place, signal: either }, encode)) {
-          last = lastIds.get(chunk);
-          yield chunk;
-        }
-      } catch (error) {
-        if (!overdue.signal.aborted) throw error;
-      }
-      if (overdue.signal.aborted && !signal.aborted) {
-        const rest = last === undefined ? { ...place, follow: false } : { after: last };
-        yield* logs.encoded(id, { ...rest, signal }, encode);
-      }
-    } finally {
+    const unsubscribe = queue.subscribe(look);
+    look(queue.get(id));
+    return () => {
       clearTimeout(timer);
       unsubscribe();
+    };
+  }
+
+  /**
+   * Everything of a log from a place on; with `follow`, until the deploy has ended and its log was closed behind
+   * that. The end is the store's to say: a log that is closed earlier (the daemon stops) or was never opened is
+   * not the end. Says at last whether it was.
+   */
+  async function* whole(id: string, from: LogPlace, encode: Encode, signal: AbortSignal) {
+    let place = from;
+    for (;;) {
+      const deploy = queue.get(id);
+      const over = !deploy || isEnded(deploy);
+      const patience = new AbortController();
+      const callOff = giveUpAfterEnd(id, patience);
+      try {
+        const until = AbortSignal.any([signal, patience.signal]);
+        for await (const chunk of logs.encoded(
+          id,
+          { ...place, follow: from.follow, signal: until },
+          encode,
+        )) {
+          place = { after: lastIds.get(chunk) };
+          yield chunk;
+        }
+      } finally {
+        callOff();
+      }
+      if (signal.aborted || !from.follow || over) return !signal.aborted;
+      const now = queue.get(id);
+      if (now && !isEnded(now)) await change(id, signal);
     }
   }
 
@@ -98,21 +121,6 @@ export function createStreams({ logs, queue, stopping }: StreamSources) {
     }
   }
 
-  /** Resolves when the deploy is stored as ended; its log is closed at about the same time. */
-  const ending = (id: string, signal: AbortSignal): Promise<Deploy | undefined> =>
-    new Promise((resolve) => {
-      const unsubscribe = queue.subscribe((deploy) => deploy.id === id && done());
-      const done = () => {
-        const deploy = queue.get(id);
-        if (!signal.aborted && deploy && !isEnded(deploy)) return;
-        unsubscribe();
-        signal.removeEventListener("abort", done);
-        resolve(signal.aborted ? undefined : deploy);
-      };
-      signal.addEventListener("abort", done);
-      done();
-    });
-
   return {
     /** The event stream. `view` makes what `end` carries. */
     async *events(
@@ -125,8 +133,8 @@ export function createStreams({ logs, queue, stopping }: StreamSources) {
       // Answers at once, so that a follower of a deploy that waits knows it is connected.
       yield Buffer.from("retry: 2000\n\n");
       async function* all() {
-        yield* whole(id, { after, follow: true }, asSse, signal);
-        const deploy = await ending(id, signal);
+        const ended = yield* whole(id, { after, follow: true }, asSse, signal);
+        const deploy = ended && queue.get(id);
         if (deploy) yield Buffer.from(formatSse("end", "end", await view(deploy)));
       }
       yield* beating(all());
@@ -136,8 +144,8 @@ export function createStreams({ logs, queue, stopping }: StreamSources) {
     /** The plain text. A follower that the daemon leaves sees its connection break, never a false end. */
     async *text(id: string, place: LogPlace, left: AbortSignal): AsyncGenerator<Buffer> {
       const signal = AbortSignal.any([left, stopping]);
-      yield* whole(id, place, asText, signal);
-      if (place.follow && stopping.aborted) throw new Error("the daemon stops");
+      const ended = yield* whole(id, place, asText, signal);
+      if (!ended && stopping.aborted) throw new Error("the daemon stops");
     },
   };
 }

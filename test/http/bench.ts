@@ -6,17 +6,18 @@ import { PassThrough } from "node:stream";
 import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
+import { createDeployLogs } from "../../src/adapters/deploy-log/logs.js";
 import { openStore } from "../../src/adapters/sqlite/store.js";
 import { loadConfig } from "../../src/config/load.js";
 import { isEnded, type Outcome } from "../../src/domain/deploy.js";
 import { createIds } from "../../src/domain/ids.js";
 import type { Instance, Recorder } from "../../src/domain/ports.js";
+import { createRedactor } from "../../src/domain/redact.js";
 import { releaseName } from "../../src/domain/release.js";
 import { createClient } from "../../src/http/client.js";
 import { createServer } from "../../src/http/server.js";
 import { createQueue } from "../../src/queue/queue.js";
 import { tempDir } from "../support/temp.js";
-import { memoryLogs } from "./memory-logs.js";
 
 export const secrets = {
   api: "the-secret-of-the-api",
@@ -56,7 +57,7 @@ interface Run {
 }
 
 /**
- * The HTTP side over the real queue and store, with a pipeline that does what the test says. Deploys run as
+ * The HTTP side over the real queue, store and logs, with a pipeline that does what the test says. Deploys run as
  * soon as `begin()` was called; until then everything waits.
  */
 export async function bench(
@@ -90,7 +91,10 @@ export async function bench(
   );
   const { config } = loadConfig({ cwd: dir, env: secrets, home: dir });
 
-  const logs = memoryLogs();
+  const logs = createDeployLogs({
+    dir: join(config.dataDir, "logs"),
+    redact: createRedactor(Object.values(secrets)),
+  });
   const store = openStore(config.dataDir);
   const runs: Run[] = [];
   const waiters: (() => void)[] = [];

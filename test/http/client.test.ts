@@ -28,7 +28,9 @@ it("asks everything the command line needs", async () => {
   expect((await admin.apps()).map(({ name }) => name)).toEqual(["api", "web", "twin"]);
   expect((await admin.app("api")).releases).toHaveLength(2);
   expect(await admin.rollback("api")).toMatchObject({ app: "api", status: "queued" });
-  logs.open(two.id).say("a line");
+  const writer = logs.open(two.id);
+  writer.say("a line");
+  await writer.flush();
   let text = "";
   for await (const piece of admin.logs(two.id)) text += piece;
   expect(text).toContain("a line\n");

@@ -36,6 +36,7 @@ it("shows a deploy as it waits, runs and has ended", async () => {
   recorder.receipt({ probes: 10, failed: 0, maxGapMs: 12 });
   const writer = logs.open(id);
   for (let i = 1; i <= 60; i++) writer.say(`line ${i}`);
+  await writer.flush();
   const running = await see();
   expect(running).toMatchObject({
     status: "running",
@@ -161,9 +162,10 @@ it("gives the log as plain text, from any line", async () => {
   const { id } = (await deliver(push(), "push")).body;
   const writer = logs.open(id);
   writer.step("build", "running");
-  writer.write("stdout", "\u001b[32mgreen\u001b[0m");
-  writer.write("stderr", "<script>alert(1)</script>");
+  writer.write("stdout", "\u001b[32mgreen\u001b[0m\n");
+  writer.write("stderr", "<script>alert(1)</script>\n");
   writer.say("done");
+  await writer.flush();
   const whole = await inject("GET", `/deploys/${id}/logs`);
   expect(whole.text).toBe("\u001b[32mgreen\u001b[0m\n<script>alert(1)</script>\ndone\n");
   expect(whole.headers).toMatchObject({

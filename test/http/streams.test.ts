@@ -60,7 +60,7 @@ it("streams every event live, in order, each with an id, then the end with the d
   const { id, url, recorder, writer, end } = await running();
   const watching = watch(`${url}/deploys/${id}/events`, {}, never);
   recorder.step("fetch", "running");
-  for (let i = 1; i <= 100; i++) writer.write("stdout", `line ${i}`);
+  for (let i = 1; i <= 100; i++) writer.write("stdout", `line ${i}\n`);
   recorder.step("fetch", "succeeded");
   end({ status: "succeeded" });
   const { seen, headers } = await watching;
@@ -74,7 +74,7 @@ it("streams every event live, in order, each with an id, then the end with the d
     line: 1,
     text: "line 1",
     stream: "stdout",
-    step: null,
+    step: "fetch",
     time: expect.any(String),
   });
   const steps = seen.filter(({ event }) => event === "step").map(({ data }) => JSON.parse(data).status);
@@ -162,13 +162,14 @@ it("sends a heartbeat while nothing happens", async () => {
 
 it("follows the text from a line to the end", async () => {
   const { id, url, writer, end } = await running();
-  writer.write("stdout", "one");
+  writer.write("stdout", "one\n");
+  await writer.flush();
   const following = fetch(`${url}/deploys/${id}/logs?follow=1&after=1`, {
     headers: { authorization: `Bearer ${operators.reader}` },
   });
-  writer.write("stdout", "two");
+  writer.write("stdout", "two\n");
   const response = await following;
-  writer.write("stdout", "three");
+  writer.write("stdout", "three\n");
   end({ status: "succeeded" });
   expect(await response.text()).toBe("two\nthree\n");
 });
@@ -201,7 +202,10 @@ it("waits for a slow reader without waiting for it", async () => {
   const headers = { authorization: `Bearer ${operators.reader}` };
   const slow = await fetch(`${url}/deploys/${id}/events`, { headers });
   const lines = 20_000;
-  for (let i = 1; i <= lines; i++) writer.write("stdout", `${i} ${"x".repeat(200)}`);
+  for (let i = 1; i <= lines; i++) {
+    await writer.drained();
+    writer.write("stdout", `${i} ${"x".repeat(200)}\n`);
+  }
   // The quick one gets everything while the slow one has not read a byte.
   const quick = watch(`${url}/deploys/${id}/events`, {}, never);
   end({ status: "succeeded" });
