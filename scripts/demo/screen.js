@@ -94,7 +94,9 @@ export function createScreen() {
       write(`\n${colour.bold(title)}${note ? `  ${colour.dim(note)}` : ""}\n`);
     },
     step(name, status, ms) {
-      if (status !== "skipped") steps.set(name, { status, ms });
+      // What turned out to have nothing to do need not be seen.
+      if (status === "skipped") steps.delete(name);
+      else steps.set(name, { status, ms });
       if (!live && status !== "running" && status !== "skipped")
         write(`   ${status === "failed" ? "✘" : "✔"} ${name}${ms === undefined ? "" : ` ${seconds(ms)}`}\n`);
     },

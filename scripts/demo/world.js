@@ -40,6 +40,8 @@ export async function createWorld() {
     HOME: dir,
     LANG: process.env.LANG ?? "C.UTF-8",
     PM2_HOME: pm2Home,
+    // Whoever ends the demo does not want to wait for its deploy.
+    DROPLESS_STOP_GRACE_MS: "500",
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_AUTHOR_NAME: "Ada",
     GIT_AUTHOR_EMAIL: "ada@example.com",
