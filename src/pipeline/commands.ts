@@ -14,6 +14,10 @@ interface Work {
 const drift =
   /can only install packages when your package\.json and .* are in sync|ERR_PNPM_OUTDATED_LOCKFILE|ERR_PNPM_LOCKFILE_CONFIG_MISMATCH|lockfile needs to be updated|YN0028|lockfile had changes, but lockfile is frozen/;
 const full = /ENOSPC|No space left on device|EDQUOT|Disk quota exceeded/i;
+/** The line that names the error: of Node, of tsc, of esbuild and its kind. Not npm's own words about it. */
+const cause =
+  /^(?!npm )(?:.*?(?:\b[A-Z]\w*Error: |\berror TS\d+: |^error(?: during build)?: |✘ \[ERROR\] )\S.*)$/m;
+const ansi = /\u001b\[[0-9;]*m/g;
 /** Enough to hold an error's lines, whatever comes after them. Characters. */
 const tailLength = 16_384;
 
@@ -55,7 +59,9 @@ export async function command(context: Context, line: string | Argv, work: Work)
       );
     }
     releases.demandRoom();
-    throw error;
+    const why = cause.exec(tail.replace(ansi, ""))?.[0].trim();
+    if (!why || !error.code.endsWith("_failed")) throw error;
+    throw new Fault(error.code, `${error.message}: ${why.slice(0, 300)}`, error.hint);
   }
 }
 

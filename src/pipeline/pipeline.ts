@@ -35,6 +35,8 @@ export interface PipelineDeps {
   /** The daemon's environment; commands get a small part of it. */
   env: NodeJS.ProcessEnv;
   now: () => Date;
+  /** Takes secrets out of what a command or an app said, before it becomes an error's message. */
+  redact?: (text: string) => string;
   /** Before something that failed on the way back is tried again, milliseconds. */
   pauseMs?: number;
 }
@@ -63,6 +65,13 @@ function isUsable({ recorder, releases }: Context): boolean {
   if (decision || !isDone(recorder, "fetch")) return true;
   if (!release || !releases.find(release)) return false;
   return !isDone(recorder, "migrate") || releases.built(release) !== undefined;
+}
+
+/** Not even the way back could be taken: with a rollout begun, somebody has to look what serves. */
+function lost(recorder: Recorder, thrown: unknown, step?: StepName): Outcome {
+  const { code, message, hint } = toFault(thrown);
+  const begun = statusOf(recorder, "rollout") !== "pending";
+  return { status: begun ? "rollback_failed" : "failed", error: { code, message, hint, step } };
 }
 
 /** The pipeline of every app: one table of steps, and `conclude` for whatever does not get through it. */
@@ -128,15 +137,21 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
     return { status: "succeeded" };
   }
 
-  return async (recorder, signal) => {
+  const redacted = (outcome: Outcome): Outcome => {
+    if (outcome.status === "succeeded" || !deps.redact) return outcome;
+    const { message, hint } = outcome.error;
+    return {
+      ...outcome,
+      error: { ...outcome.error, message: deps.redact(message), hint: deps.redact(hint) },
+    };
+  };
+
+  const runDeploy: RunDeploy = async (recorder, signal) => {
     let context: Context;
     try {
       context = open(recorder, signal);
     } catch (thrown) {
-      const { code, message, hint } = toFault(thrown);
-      // With a rollout begun before a restart, somebody has to look what serves.
-      const begun = statusOf(recorder, "rollout") !== "pending";
-      return { status: begun ? "rollback_failed" : "failed", error: { code, message, hint } };
+      return lost(recorder, thrown);
     }
     const stop: Stop = { thrown: undefined };
     try {
@@ -155,8 +170,8 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
     } catch (thrown) {
       // The store would not take it: the deploy is as it was, and the next start goes on with it.
       if (isHandover(signal)) return handedOver;
-      const { code, message, hint } = toFault(thrown);
-      return { status: "failed", error: { code, message, hint, step: stop.step } };
+      return lost(recorder, thrown, stop.step);
     }
   };
+  return async (recorder, signal) => redacted(await runDeploy(recorder, signal));
 }
