@@ -20,8 +20,10 @@ const sha = "ab12cd3".padEnd(40, "0");
 function setUp(options: { shared?: string[]; reserveBytes?: number } = {}) {
   const dir = tempDir();
   const root = join(dir, "api");
-  const preload = join(dir, "preload.cjs");
-  writeFileSync(preload, "// drains");
+  const preload = join(dir, "drain");
+  mkdirSync(preload);
+  writeFileSync(join(preload, "preload.cjs"), "// drains");
+  writeFileSync(join(preload, "stop.cjs"), "// its part");
   let time = Date.parse("2026-11-21T20:05:53.000Z");
   const releases = createReleases({
     app: { root, shared: options.shared ?? [] },
@@ -56,6 +58,7 @@ test("a half-built one is told from a whole one by its marker", () => {
   releases.markBuilt(release, sha);
   expect(releases.built(release.name)).toMatchObject({ sha });
   expect(readFileSync(join(release.path, ".dropless/preload.cjs"), "utf8")).toBe("// drains");
+  expect(existsSync(join(release.path, ".dropless/stop.cjs"))).toBe(true);
 });
 
 test.each(["..", "../shared", "", ".", "20261121T200553-ab12cd3/../../x", "current"])(

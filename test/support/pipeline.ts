@@ -149,9 +149,9 @@ export function lineGit(head: string, changed: string[] = ["server.js"]): Git {
 
 /** An app below `root` with everything real but git, the commands and what serves. */
 export function createWorld(root: string, more: object = {}) {
-  mkdirSync(root, { recursive: true });
-  const preload = join(root, "preload.cjs");
-  writeFileSync(preload, "");
+  const preload = join(root, "drain");
+  mkdirSync(preload, { recursive: true });
+  writeFileSync(join(preload, "preload.cjs"), "");
   const app = appAt(root, { build: "make", migrate: "migrate", install: "install", ...more });
   let time = Date.parse("2026-11-21T20:05:53.000Z");
   const now = () => {
