@@ -19,8 +19,8 @@ import { freePort, makeTempDir, removeTempDir } from "../support/temp.ts";
 import { canTest, findTool } from "../support/tools.ts";
 
 const ansible = join(repositoryRoot, "scripts/ansible");
-/** Cloning, `npm ci` and the build take a quarter of a minute: only where everything is tested. */
-const installs = process.env.DROPLESS_TEST_ALL === "1";
+/** Cloning, `npm ci` and the build take a quarter of a minute: once, where everything is tested. */
+const installs = process.env.DROPLESS_TEST_ALL === "1" && process.versions.node.startsWith("20.");
 const server = `require("node:http").createServer((_, res) => res.end(process.env.GREETING)).listen(process.env.PORT);`;
 
 describe.runIf(canTest("ansible-playbook"))("the Ansible role", () => {
