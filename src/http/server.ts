@@ -43,6 +43,7 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
 export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   const { config, queue, logs, logger, version, ready } = deps;
   const { trustProxy, publicUrl } = config.server;
+  const { headersMs, requestMs } = deps.patience ?? { headersMs: 15_000, requestMs: 30_000 };
   const stopping = new AbortController();
 
   const server = fastify({
@@ -52,8 +53,8 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
     exposeHeadRoutes: false,
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     // Whoever sends slowly holds a connection for so long and no longer.
-    requestTimeout: 30_000,
-    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000 },
+    requestTimeout: requestMs,
+    http: { headersTimeout: headersMs, connectionsCheckingInterval: Math.ceil(headersMs / 3) },
     keepAliveTimeout: 72_000,
     forceCloseConnections: "idle",
     clientErrorHandler: refuseConnection,
@@ -87,6 +88,8 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   await server.register(rateLimit, { global: false, cache: 10_000 });
   const countFailure = server.createRateLimit({ max: failuresPerMinute, timeWindow: 60_000 });
   const penalise = async (request: FastifyRequest, fault: Fault): Promise<Fault> => {
+    // Who has already gone has no address any more.
+    if (!request.ip) return fault;
     const count = await countFailure(request);
     if (count.isAllowed || !count.isExceeded) return fault;
     return Object.assign(

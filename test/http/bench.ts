@@ -61,7 +61,11 @@ interface Run {
  * soon as `begin()` was called; until then everything waits.
  */
 export async function bench(
-  options: { server?: Record<string, unknown>; apps?: Record<string, unknown> } = {},
+  options: {
+    server?: Record<string, unknown>;
+    apps?: Record<string, unknown>;
+    patience?: { headersMs: number; requestMs: number };
+  } = {},
 ) {
   const dir = tempDir("http");
   const app = (name: keyof typeof secrets, more = {}) => ({
@@ -136,6 +140,7 @@ export async function bench(
     ready: () => world.ready,
     instances: () => world.instances(),
     releasesOf: async () => world.onDisk,
+    patience: options.patience,
   });
   let url: Promise<string> | undefined;
   /** Listens on a free port of 127.0.0.1, the first time. */
