@@ -3,7 +3,7 @@ import { follow, get } from "./api.js";
 import { byId, h, morph, say } from "./dom.js";
 import { duration, firstLine, receiptText, short, statusLook, triggerWord } from "./format.js";
 import { createLogPanel } from "./log-panel.js";
-import { badge, button, commitText, deployLink, fact, isActive, statusBadge, took, when } from "./parts.js";
+import { badge, button, deployLink, fact, isActive, statusBadge, took, when } from "./parts.js";
 
 /**
  * @param {{ id: string, line: number, mayDeploy: boolean, onAway(away: boolean): void, onProblem(error: unknown): void }} options
@@ -125,11 +125,7 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
           },
           h("span", { class: "sign", "aria-hidden": "true" }, look.sign),
           first ? h("a", { href: deployLink(id, first) }, name) : h("span", null, name),
-          h(
-            "span",
-            { class: "faint" },
-            status === "succeeded" || status === "running" ? duration(ms) : look.word,
-          ),
+          h("span", { class: "faint" }, status === "pending" ? null : duration(ms) || look.word),
           h("span", { class: "visually-hidden" }, look.word),
         );
       }),
@@ -223,7 +219,7 @@ function facts(deploy) {
   return h(
     "dl",
     { class: "facts", "data-key": "facts" },
-    fact("Commit", commitText(commit, "not known yet")),
+    fact("Commit", commit.sha ? h("code", { title: commit.sha }, commit.sha.slice(0, 12)) : "not known yet"),
     commit.author && fact("Author", h("bdi", null, commit.author)),
     fact(
       "Asked for",
@@ -233,7 +229,7 @@ function facts(deploy) {
       " · ",
       when(createdAt),
     ),
-    deploy.startedAt && fact("Took", took(deploy)),
+    deploy.startedAt && fact(isActive(deploy) ? "Running for" : "Took", took(deploy)),
     release && fact("Release", h("code", null, release)),
     previous && fact("Before it", h("code", null, previous)),
     attempt > 1 && fact("Attempt", attempt),

@@ -122,9 +122,9 @@ export function createLogView({ link, onState }) {
     "scroll",
     () => {
       const top = element.scrollTop;
-      const atEnd = top + element.clientHeight >= element.scrollHeight - rowHeight;
-      if (top < lastTop - 2) setFollowing(false);
-      else if (atEnd) setFollowing(true);
+      // At the end first: a window that grows moves the log up too, and nobody scrolled.
+      if (top + element.clientHeight >= element.scrollHeight - 2) setFollowing(true);
+      else if (top < lastTop - 1) setFollowing(false);
       lastTop = top;
       plan();
     },

@@ -159,7 +159,7 @@ function appCard(app, mayDeploy) {
       h(
         "p",
         { class: "hold" },
-        badge({ word: "On hold", sign: "⏸", tone: "warn" }),
+        badge({ word: "On hold", sign: "‖", tone: "warn" }),
         " ",
         h("bdi", null, hold.reason),
         h("span", { class: "faint" }, " by ", h("bdi", null, hold.by), ", ", when(hold.since)),
@@ -259,7 +259,11 @@ function instanceTable(instances, live) {
 /** @param {any} deploy */
 function deployRow(deploy) {
   const { id, app, status, commit, receipt, position, error, trigger, createdAt, ref } = deploy;
-  const what = position ? `number ${position} in the queue` : took(deploy);
+  const what = position
+    ? position > 1
+      ? `number ${position} in the queue`
+      : "next in the queue"
+    : took(deploy);
   return h(
     "li",
     { class: "deploy", "data-key": id },
