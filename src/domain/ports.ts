@@ -129,6 +129,8 @@ export interface DeployFilter {
 export interface Queue {
   /** All requests of one delivery in one transaction. Held apps are not remembered. */
   deliver(delivery: Delivery, requests: DeployRequest[]): Submission[];
+  /** The same for what comes in bursts: deliveries of the same moment share one sync to the disk. */
+  deliverSoon(delivery: Delivery, requests: DeployRequest[]): Promise<Submission[]>;
   /** A person's deploy, or rollback to the release named in `ref`. */
   ask(request: DeployRequest): Submission;
   /** Fault `not_found` | `not_cancelable` (it has ended). */

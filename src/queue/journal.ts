@@ -9,6 +9,7 @@ export function createJournal({ logs, report }: { logs: DeployLogs; report: (err
   const listeners = new Set<(deploy: Deploy) => void>();
   /** Deploys whose log is open: those that wait or run. */
   const open = new Set<string>();
+  const closing = new Set<Promise<void>>();
 
   const guarded = (work: () => void): void => {
     try {
@@ -18,10 +19,14 @@ export function createJournal({ logs, report }: { logs: DeployLogs; report: (err
     }
   };
 
-  const close = (id: string): Promise<void> => {
+  function close(id: string): void {
     open.delete(id);
-    return logs.close(id).catch(report);
-  };
+    const closed = logs
+      .close(id)
+      .catch(report)
+      .finally(() => closing.delete(closed));
+    closing.add(closed);
+  }
 
   const publish = (deploy: Deploy): void => {
     for (const listener of [...listeners]) guarded(() => listener(deploy));
@@ -47,12 +52,12 @@ export function createJournal({ logs, report }: { logs: DeployLogs; report: (err
         log.status(deploy.status);
       });
       publish(deploy);
-      if (end) void close(deploy.id);
+      if (end) close(deploy.id);
     },
-    close,
     /** The process ends: followers get what there is, and their end. */
     async closeAll(): Promise<void> {
-      await Promise.all([...open].map(close));
+      for (const id of open) close(id);
+      await Promise.all(closing);
     },
   };
 }

@@ -109,6 +109,11 @@ export function createQueue(deps: QueueDeps): Queue {
       loop.kick();
       return submissions;
     },
+    async deliverSoon(delivery, requests) {
+      const submissions = await submit.deliverSoon(delivery, requests);
+      loop.kick();
+      return submissions;
+    },
     ask(request) {
       const submission = submit.ask(request);
       if (request.trigger === "rollback") {

@@ -5,6 +5,7 @@ import type { Delivery, DeployRequest } from "../domain/request.js";
 import type { Journal } from "./journal.js";
 import { inherited, mayRepeat, positionOf, supersedes } from "./rules.js";
 import type { Store } from "./store.js";
+import { createTogether } from "./together.js";
 import { createToken, hashToken } from "./tokens.js";
 import { queued, superseded } from "./transitions.js";
 
@@ -14,6 +15,12 @@ interface Deps {
   ids: () => string;
   now: () => number;
   isApp: (name: string) => boolean;
+}
+
+interface Taken {
+  submissions: Submission[];
+  /** Deploys as they are now, in the order in which they became so. */
+  news: Deploy[];
 }
 
 /** How deploys come into the queue: each call is one transaction, told of after it is durable. */
@@ -52,33 +59,45 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
       );
   }
 
-  function commit(work: (news: Deploy[]) => Submission[]): Submission[] {
-    const news: Deploy[] = [];
-    const submissions = store.transaction(() => work(news));
+  function tell(news: Deploy[]): void {
     for (const deploy of news) journal.status(deploy, { end: deploy.status === "superseded" });
-    return submissions;
   }
+
+  /** In a transaction: what becomes of one delivery, and what is to be told of it. */
+  function take(delivery: Delivery, requests: DeployRequest[]): Taken {
+    const news: Deploy[] = [];
+    const submissions = requests.map((request): Submission => {
+      const earlier = store.remembered(request.app, delivery);
+      if (earlier && !mayRepeat(earlier)) return { kind: "duplicate", deploy: earlier };
+      const hold = held(request);
+      if (hold) return hold;
+      const submission = enqueue(request, earlier, news);
+      if (submission.kind === "queued")
+        store.remember(request.app, delivery, submission.deploy.id, earlier?.id);
+      return submission;
+    });
+    return { submissions, news };
+  }
+
+  const together = createTogether<Taken>(store.transaction, ({ news }) => tell(news));
 
   return {
     deliver(delivery: Delivery, requests: DeployRequest[]): Submission[] {
       check(requests);
-      return commit((news) =>
-        requests.map((request) => {
-          const earlier = store.remembered(request.app, delivery);
-          if (earlier && !mayRepeat(earlier)) return { kind: "duplicate", deploy: earlier };
-          const hold = held(request);
-          if (hold) return hold;
-          const submission = enqueue(request, earlier, news);
-          if (submission.kind === "queued")
-            store.remember(request.app, delivery, submission.deploy.id, earlier?.id);
-          return submission;
-        }),
-      );
+      const { submissions, news } = store.transaction(() => take(delivery, requests));
+      tell(news);
+      return submissions;
+    },
+    async deliverSoon(delivery: Delivery, requests: DeployRequest[]): Promise<Submission[]> {
+      check(requests);
+      return (await together(() => take(delivery, requests))).submissions;
     },
     ask(request: DeployRequest): Submission {
       check([request]);
-      const [submission] = commit((news) => [held(request) ?? enqueue(request, undefined, news)]);
-      return submission as Submission;
+      const news: Deploy[] = [];
+      const submission = store.transaction(() => held(request) ?? enqueue(request, undefined, news));
+      tell(news);
+      return submission;
     },
   };
 }

@@ -254,3 +254,68 @@ test("live and left are one transaction with each other, and an app's state surv
   recorder.live({ ...live, release: "r2" });
   expect(b.queue.app("api")).toEqual({ live: { ...live, release: "r2" } });
 });
+
+test("deliveries of one moment are one transaction, and each gets its own answer", async () => {
+  const b = bench();
+  let commits = 0;
+  const transaction = b.store.transaction;
+  b.store.transaction = (work) => {
+    commits++;
+    return transaction(work);
+  };
+  b.queue.hold("shop", "closed", "alice");
+  const answers = await Promise.allSettled([
+    ...Array.from({ length: 50 }, (_, n) => b.queue.deliverSoon(delivery(`d${n}`), [push(n + 1)])),
+    b.queue.deliverSoon({ id: "d3", bodySha256: "again" }, [push(4)]),
+    b.queue.deliverSoon(delivery("held"), [push(1, "shop")]),
+    b.queue.deliverSoon(delivery("unknown"), [push(1, "nobody")]),
+  ]);
+  const kinds = answers.map((it) => (it.status === "fulfilled" ? it.value[0]?.kind : it.reason.code));
+  expect(kinds).toEqual([...Array(50).fill("queued"), "duplicate", "held", "app_unknown"]);
+  expect(commits).toBe(1);
+  expect(b.queue.list({ limit: 100, status: "queued" }).deploys.map(({ commit }) => commit.sha)).toEqual([
+    sha(50),
+  ]);
+  expect(b.seen.filter(({ status }) => status === "superseded")).toHaveLength(49);
+});
+
+test("one that fails in a common transaction does not take the others with it", async () => {
+  const b = bench();
+  const add = b.store.add;
+  b.store.add = (deploy, options) => {
+    if (deploy.commit.sha === sha(7)) throw new Error("a bug");
+    add(deploy, options);
+  };
+  const answers = await Promise.allSettled(
+    [6, 7, 8].map((n) => b.queue.deliverSoon(delivery(`d${n}`), [push(n, n === 8 ? "web" : "api")])),
+  );
+  expect(answers.map((it) => it.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  expect(b.queue.list({ limit: 9 }).deploys).toHaveLength(2);
+});
+
+test("a deploy's token reads it and those that supersede it, until an hour after the final end", async () => {
+  let clock = Date.parse("2026-01-01T00:00:00Z");
+  const b = bench({ now: () => clock });
+  const first = b.push(1);
+  const other = b.push(9, "web");
+  const second = b.push(2);
+  const third = b.push(3);
+  const reads = (token: string, { deploy }: { deploy: { id: string } }) =>
+    b.queue.tokenReads(token, deploy.id);
+  expect([first, second, third, other].map((it) => reads(first.token, it))).toEqual([
+    true,
+    true,
+    true,
+    false,
+  ]);
+  expect([first, second, third].map((it) => reads(third.token, it))).toEqual([false, false, true]);
+  expect(reads("nothing", first)).toBe(false);
+  clock += 86_400_000;
+  expect(reads(first.token, first)).toBe(true);
+  b.queue.cancel(third.deploy.id);
+  clock += 3_600_000;
+  expect(reads(first.token, third)).toBe(true);
+  clock += 1;
+  expect(reads(first.token, third)).toBe(false);
+  expect(reads(first.token, first)).toBe(false);
+});

@@ -8,6 +8,7 @@ import { createPrune } from "./prune.js";
 import { toEvent } from "./record.js";
 import { createShared } from "./shared.js";
 import { createSlots } from "./slots.js";
+import { createTurnstile } from "./turnstile.js";
 import { createWriter } from "./writer.js";
 
 /** Bytes of commands' output that one deploy's log takes: a million lines, and a good deal more. */
@@ -47,6 +48,9 @@ export function createDeployLogs(options: Options): DeployLogs {
   // A burst opens thousands of logs at once; file descriptors are scarcer than that.
   const writing = createSlots(16);
   const reading = createSlots(8);
+  /** Logs that are being written at this moment. */
+  let busy = 0;
+  const turn = createTurnstile(() => (busy > 0 ? 4 : 64));
   const shared = createShared();
   const prune = createPrune({ dir, keep, isLive: (id) => live.has(id) });
   const pathOf = (deploy: string): string => join(dir, `${deploy}.ndjson`);
@@ -64,6 +68,9 @@ export function createDeployLogs(options: Options): DeployLogs {
       limit,
       slot: writing,
       report,
+      busy(is) {
+        busy += is ? 1 : -1;
+      },
       grown(size) {
         state.size = size;
         wake(state.waiters);
@@ -98,6 +105,7 @@ export function createDeployLogs(options: Options): DeployLogs {
           offset = after === 0 && afterLine === 0 ? 0 : await seek(file, size, behind);
         }
         if (file && offset !== undefined && offset < size) {
+          await turn();
           const { value, next } = await take(file, offset, size);
           if (next > offset) {
             offset = next;

@@ -13,6 +13,8 @@ const highWater = 1 << 20;
 const mostPending = 8 << 20;
 /** Bytes written at once. */
 const batch = 512 << 10;
+/** How long the first status waits for what comes next, milliseconds: in a burst, `superseded` does at once. */
+const gatherMs = 200;
 /** How long a file that cannot be written is left alone, milliseconds. */
 const retryMs = 1000;
 
@@ -26,6 +28,8 @@ interface Deps {
   slot: <T>(work: () => Promise<T>) => Promise<T>;
   /** The file has grown to `size` bytes. */
   grown: (size: number) => void;
+  /** It has begun, or has nothing more, to write. */
+  busy: (is: boolean) => void;
   report: (error: unknown) => void;
 }
 
@@ -33,7 +37,7 @@ interface Deps {
  * Writes one deploy's log. Numbers are given when a record is written, so that a write which fails, or lines that
  * are left out, never make a gap. No error gets out: a log is not worth a deploy.
  */
-export function createWriter({ path, redactor, now, limit, slot, grown, report }: Deps) {
+export function createWriter({ path, redactor, now, limit, slot, grown, busy, report }: Deps) {
   let size = 0;
   let place: Place | undefined;
   let pending: Entry[] = [];
@@ -43,7 +47,9 @@ export function createWriter({ path, redactor, now, limit, slot, grown, report }
   let working: Promise<void> | undefined;
   let failing = false;
   let closed = false;
-  let wake: (() => void) | undefined;
+  /** Ends the pause that is being made. */
+  let goOnNow: (() => void) | undefined;
+  let gathering = true;
   const roomWaiters: (() => void)[] = [];
 
   const time = (): string => new Date(now()).toISOString();
@@ -53,7 +59,13 @@ export function createWriter({ path, redactor, now, limit, slot, grown, report }
     if (closed) return;
     pending.push(entry);
     pendingBytes += cost(entry);
+    if (isOfRun(entry)) hurry();
     working ??= work();
+  }
+
+  function hurry(): void {
+    if (gathering) goOnNow?.();
+    gathering = false;
   }
 
   const say = (text: string): void => {
@@ -119,8 +131,10 @@ export function createWriter({ path, redactor, now, limit, slot, grown, report }
   }
 
   async function work(): Promise<void> {
-    // Lets what is said in one go be written in one go.
-    await null;
+    busy(true);
+    // What is said in one go is written in one go.
+    await (gathering ? pause(gatherMs) : null);
+    gathering = false;
     while (place === undefined || pending.length > 0) {
       try {
         if (place === undefined) place = await goOn();
@@ -132,20 +146,22 @@ export function createWriter({ path, redactor, now, limit, slot, grown, report }
         failing = true;
         hasRoom();
         if (closed) break;
-        await pause();
+        await pause(retryMs);
       }
     }
     working = undefined;
+    busy(false);
   }
 
-  const pause = (): Promise<void> =>
-    new Promise((resolve) => {
-      const timer = setTimeout(resolve, retryMs);
-      wake = () => {
+  function pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      goOnNow = () => {
         clearTimeout(timer);
         resolve();
       };
     });
+  }
 
   function hasRoom(): void {
     for (const resolve of roomWaiters.splice(0)) resolve();
@@ -177,17 +193,25 @@ export function createWriter({ path, redactor, now, limit, slot, grown, report }
     },
     async flush() {
       boundary();
+      hurry();
       await settled();
     },
   };
   return {
     writer,
-    /** The last of it is written if it can be; then nothing more is taken. */
+    /**
+     * The last of it is written if it can be; then nothing more is taken. What was superseded as soon as it
+     * came leaves no file: the deploy itself says so, and a burst would leave thousands.
+     */
     async close(): Promise<void> {
       boundary();
+      if (gathering && !pending.some(isOfRun)) pending = [];
       closed = true;
-      wake?.();
+      goOnNow?.();
       await working;
     },
   };
 }
+
+/** Does this belong to a deploy that was started? */
+const isOfRun = (entry: Entry): boolean => entry.event !== "status" || entry.status === "running";

@@ -80,7 +80,7 @@ export function webhookRoute(
           if (reading.kind === "ignored") return reply.send({ ignored: reading.reason });
           const bodySha256 = createHash("sha256").update(raw).digest("hex");
           const delivery = { id: reading.deliveryId ?? `body-${bodySha256}`, bodySha256 };
-          return answer(request, reply, queue.deliver(delivery, reading.requests));
+          return answer(request, reply, await queue.deliverSoon(delivery, reading.requests));
         } catch (error) {
           throw error instanceof Fault && error.code === "not_signed"
             ? await penalise(request, error)

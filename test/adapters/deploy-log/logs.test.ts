@@ -1,4 +1,12 @@
-import { appendFileSync, readFileSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { createDeployLogs } from "../../../src/adapters/deploy-log/logs.js";
@@ -148,6 +156,7 @@ test("a log of a deploy that waited over a restart is followed from its beginnin
   const dir = tempDir("logs");
   const first = logsIn(dir);
   first.logs.open("d1").status("queued");
+  await first.logs.open("d1").flush();
   await first.logs.close("d1");
   const { logs } = logsIn(dir);
   logs.open("d1");
@@ -157,6 +166,17 @@ test("a log of a deploy that waited over a restart is followed from its beginnin
   expect((await following.next()).value).toMatchObject({ id: 2, data: { status: "running" } });
   await logs.close("d1");
   expect((await following.next()).done).toBe(true);
+});
+
+test("a deploy that was superseded as soon as it came leaves no file, one that ran always does", async () => {
+  const { logs, file } = newLogs();
+  logs.open("d1").status("queued");
+  logs.open("d1").status("superseded");
+  await logs.close("d1");
+  expect(existsSync(file)).toBe(false);
+  for (const status of ["queued", "running", "failed"] as const) logs.open("d1").status(status);
+  await logs.close("d1");
+  expect(ids(await all(logs))).toEqual([1, 2, 3]);
 });
 
 test("nothing is there for a deploy without a log, nor for what is no id", async () => {
