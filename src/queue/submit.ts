@@ -79,7 +79,10 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
     return { submissions, news };
   }
 
-  const together = createTogether<Taken>(store.transaction, ({ news }) => tell(news));
+  const together = createTogether<Taken>(
+    (work) => store.transaction(work),
+    ({ news }) => tell(news),
+  );
 
   return {
     deliver(delivery: Delivery, requests: DeployRequest[]): Submission[] {
