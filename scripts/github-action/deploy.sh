@@ -107,7 +107,8 @@ show() {
       status=$(string status "$data")
       case $status in
         running) close_group; group=$name; command_line "::group::$name" ;;
-        succeeded | failed)
+        succeeded | failed | skipped)
+          [ -n "$group" ] || return
           say "$name $status$(seconds "$data")"
           close_group
           [ "$status" != failed ] || say "$name failed$(seconds "$data")"

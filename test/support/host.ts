@@ -57,6 +57,8 @@ export async function createHost(
   const token = randomBytes(20).toString("hex");
   const configFile = join(dir, "dropless.yaml");
   const apps: Record<string, Record<string, unknown>> = {};
+  /** The configuration's `server`; a change takes effect at the next start. */
+  const server: Record<string, unknown> = { port };
   const url = `http://127.0.0.1:${port}`;
   const output: string[] = [];
   let daemon: ChildProcess | undefined;
@@ -66,7 +68,7 @@ export async function createHost(
       configFile,
       stringify({
         dataDir: join(dir, "data"),
-        server: { port },
+        server,
         pm2Home: pm2.home,
         tokens: [
           { name: "tester", scope: "admin", sha256: createHash("sha256").update(token).digest("hex") },
@@ -221,6 +223,7 @@ export async function createHost(
     token,
     env,
     configFile,
+    server,
     /** Everything the daemon printed. */
     output,
     pid: () => daemon?.pid,
