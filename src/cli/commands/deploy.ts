@@ -1,7 +1,6 @@
 import { Fault } from "../../domain/fault.js";
 import type { Shell } from "../command.js";
 import { exitCode } from "../exit.js";
-import { reachOrStart } from "../here.js";
 import type { Session } from "../session.js";
 import { theApp } from "../the-app.js";
 import { watchDeploy } from "../watch.js";
@@ -26,6 +25,8 @@ async function deployHere(session: Session, name: string | undefined, { ref }: O
   const app = await theApp(session, name);
   if (!session.config().apps[app])
     throw new Fault("unknown_app", `There is no app ${app}`, "The configuration's `apps` has the names.");
+  // A whole daemon comes with it, which `deploy` alone has no need of.
+  const { reachOrStart } = await import("../here.js");
   const reached = await reachOrStart(session);
   const client = reached.session.client();
   try {

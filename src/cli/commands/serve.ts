@@ -1,4 +1,3 @@
-import { serve } from "../../daemon/serve.js";
 import type { Shell } from "../command.js";
 
 export function addServe({ program, action }: Shell): void {
@@ -7,6 +6,8 @@ export function addServe({ program, action }: Shell): void {
     .summary("the daemon itself, until it gets a signal; its log goes to standard output")
     .action(
       action(async () => {
+        // Only those who serve wait for the server's libraries to load.
+        const { serve } = await import("../../daemon/serve.js");
         await serve(program.opts<{ config?: string }>());
         // The server keeps the process; its end is the signal's.
         return 0;
