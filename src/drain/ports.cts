@@ -75,6 +75,12 @@ function observePorts(instance: Instance): Observer {
     } else instance.report("dropless:listening-elsewhere", { port: port || actual, path, actual });
   };
 
+  // Started for a daemon that is gone, it would hold its place for ever. The channel alone keeps nothing alive.
+  if (preflightPort && !instance.isChild && process.connected) {
+    process.once("disconnect", () => process.exit(0));
+    process.channel?.unref();
+  }
+
   return (server, type, args) => {
     if (type === "listening") onListening(server);
     return type === "error" && listenAside(server, args[0] as NodeJS.ErrnoException);
