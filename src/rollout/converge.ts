@@ -2,7 +2,7 @@ import { Fault } from "../domain/fault.js";
 import { isHealthy } from "./ask.js";
 import type { Wanted } from "./definition.js";
 import { brokenBesideOld } from "./faults.js";
-import { prove, survey } from "./gate.js";
+import { answers, prove, survey } from "./gate.js";
 import { plan, type Seen, surgeOf } from "./plan.js";
 import type { Pm2, Pm2Process } from "./pm2.js";
 import type { StepIo, Target } from "./types.js";
@@ -109,11 +109,12 @@ export async function convergeName(
     const out = options.trusted || !whole ? mine.filter(({ pmId }) => !proven.has(pmId)) : mine;
     if (out.length > 0) log.say(`${name}: taking out new instance${listed(out.map(({ number }) => number))}`);
     await remove(out);
-    for (const process of now) {
-      if (!halted.includes(process.pmId) || isServing(process)) continue;
-      log.say(`${name}: starting the old instance ${process.number} again`);
+    const back = now.filter((process) => halted.includes(process.pmId) && !isServing(process));
+    for (const process of back) {
+      log.say(`${name}: starting the old instance ${Math.max(0, process.number)} again`);
       await pm2.resume(process);
     }
+    if (back.length > 0 && wanted.serves) await answers(target.app);
   };
 
   try {

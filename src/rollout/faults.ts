@@ -47,7 +47,8 @@ export const crashedAtBoot = (who: string, output: string, exitCode?: number): F
   portInUse(who, output) ??
   new Fault(
     "crashed_at_boot",
-    `${who} crashed while booting${exitCode === undefined ? "" : ` (exit code ${exitCode})`} ${because(output)}`,
+    // PM2 often says 0 of a cluster instance that threw.
+    `${who} crashed while booting${exitCode ? ` (exit code ${exitCode})` : ""} ${because(output)}`,
     "The log has its whole output; boot it with the same environment to see it again.",
   );
 

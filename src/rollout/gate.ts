@@ -188,3 +188,9 @@ export async function survey(
     await sleep(10);
   }
 }
+
+/** Resolves when the port answers healthily again, or `health.ready` is over. */
+export async function answers(app: AppConfig): Promise<void> {
+  const until = Date.now() + app.health.ready;
+  while (Date.now() < until && !isHealthy(app, await ask(question(app, app.port as number)))) await sleep(50);
+}
