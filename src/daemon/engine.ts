@@ -1,4 +1,4 @@
-import { availableParallelism, freemem } from "node:os";
+import { cpus, freemem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createBooter } from "../adapters/boot.js";
@@ -53,7 +53,7 @@ export function createEngine(config: Config, report: (error: unknown) => void): 
     booter: createBooter(),
     readDefinitions,
     stateDir: config.dataDir,
-    host: { cores: availableParallelism(), probeKey: probeKey(config.dataDir) },
+    host: { cores: cpus().length, probeKey: probeKey(config.dataDir) },
     freeMemory: freemem,
   });
 

@@ -1,5 +1,5 @@
 /** A process booted aside, outside of PM2, for preflight. */
-export interface BootSpec {
+interface BootSpec {
   command: readonly [string, ...string[]];
   cwd: string;
   /** The app's whole environment. */

@@ -2,7 +2,7 @@ import type { LogWriter } from "../domain/ports.js";
 import type { Pm2, Pm2Event } from "./pm2.js";
 
 /** What was seen of one process since it was first heard of. */
-export interface Sighting {
+interface Sighting {
   /** On the app's port. */
   listens: boolean;
   /** When it was first seen to listen; milliseconds since 1970. */

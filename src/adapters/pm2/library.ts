@@ -15,7 +15,7 @@ interface Socket {
   once(event: string, listener: () => void): void;
   close(): void;
 }
-export interface Bus {
+interface Bus {
   on(event: string, listener: (topic: string, packet: Record<string, unknown>) => void): void;
 }
 interface Common {
