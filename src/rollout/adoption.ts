@@ -6,7 +6,7 @@ interface Adopted {
   /** The deploy that found them. */
   deploy: string;
   /** As PM2 described them. */
-  processes: { pmId: number; raw: Record<string, unknown> }[];
+  processes: Record<string, unknown>[];
 }
 
 /**
@@ -30,7 +30,7 @@ export function createAdoption(stateDir: string) {
     remember(app: string, deploy: string, processes: readonly Pm2Process[]): void {
       if (processes.length === 0 || read(app)?.deploy === deploy) return;
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      const adopted: Adopted = { deploy, processes: processes.map(({ pmId, raw }) => ({ pmId, raw })) };
+      const adopted: Adopted = { deploy, processes: processes.map(({ raw }) => raw) };
       const temporary = `${fileOf(app)}.tmp`;
       writeFileSync(temporary, JSON.stringify(adopted), { mode: 0o600, flush: true });
       renameSync(temporary, fileOf(app));

@@ -57,8 +57,10 @@ export async function convergeName(
   const list = async () => (await pm2.list()).filter((process) => process.name === name);
   const witness = await createWitness(pm2, [name], log);
 
-  const isBroken = ({ pmId }: Pm2Process): boolean => {
+  const isBroken = ({ pmId, marks }: Pm2Process, among: number): boolean => {
     const last = witness.of(pmId).answers.slice(-2);
+    // On the way back one that hangs is as bad as one that answers badly.
+    if (options.trusted && last.length === 0 && marks.release) return witness.asked > 6 * among;
     return last.length === 2 && last.every((status) => !isHealthy(target.app, { status }));
   };
 
@@ -70,7 +72,7 @@ export async function convergeName(
       proven: proven.has(process.pmId),
       // One that this call has started and that ended at once is for the gate to report, not to be tried again.
       serving: isServing(process) || started.has(process.pmId),
-      broken: isBroken(process),
+      broken: isBroken(process, processes.length),
       mode: process.mode,
     }));
 
@@ -167,9 +169,9 @@ export async function convergeName(
       }
     }
   } catch (error) {
-    await backOut().catch(() => {
-      // PM2 is gone: nothing can be taken out. The next converge finds what is left.
-    });
+    // A PM2 that is gone or hangs takes nothing out; the next converge finds what is left.
+    const lost = error instanceof Fault && /^pm2_(hung|unreachable)$/.test(error.code);
+    if (!lost) await backOut().catch((failed: Error) => log.say(`${name}: ${failed.message}`));
     const isNews = options.warmUpMs !== undefined && otherThanUs && wanted.serves;
     if (
       error instanceof Fault &&

@@ -23,8 +23,9 @@ const label = (process: Pm2Process): string => `instance ${process.number} of ${
 
 /** How long after the last event something is looked at again; an event was missed when that helps. */
 const lookMs = 250;
-/** Requests at once: one that hangs must not hide the others. */
+/** Those who ask at once, and when one asks again although it has no answer: an instance that hangs must not hide the others. */
 const askers = 4;
+const hangsMs = 250;
 
 /** Why this process cannot be the one wanted; undefined while it still may. */
 function ended(process: Pm2Process, witness: Witness): Fault | undefined {
@@ -114,16 +115,22 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
 
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
+  const open = new Set<Promise<void>>();
   const asker = async () => {
     while (!either.aborted) {
-      const answer = await ask({ ...question(app, port), headers, signal: either });
-      if (either.aborted) return;
-      last = answer;
-      const well = isHealthy(app, answer);
-      // A report takes a moment: a mute one is asked slowly, so that the report comes first.
-      await sleep(well && !batch.alone ? 10 : 50);
-      const only = mute();
-      if (only && "status" in answer) count(only, answer);
+      witness.asked++;
+      const asking = ask({ ...question(app, port), headers, signal: either }).then(async (answer) => {
+        if (either.aborted) return;
+        last = answer;
+        // A report takes a moment: a mute one is asked slowly, so that the report comes first.
+        await sleep(isHealthy(app, answer) && !batch.alone ? 10 : 50);
+        const only = mute();
+        if (only && "status" in answer) count(only, answer);
+      });
+      open.add(asking);
+      void asking.finally(() => open.delete(asking));
+      await Promise.race([asking, sleep(hangsMs)]);
+      while (open.size >= 8 * askers && !either.aborted) await Promise.race(open);
     }
   };
 
@@ -137,7 +144,7 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
     }
   } finally {
     stop.abort();
-    await Promise.all(asking);
+    await Promise.all([...asking, ...open]);
   }
   await confirm(pm2, batch, witness);
 }

@@ -117,26 +117,27 @@ export function createRollout(deps: RolloutDeps): Rollout {
     },
 
     async withdraw(app, io) {
+      await pm2.ensure();
       const running = await pm2.list();
       const ours = running.filter(({ marks }) => marks.app === app.name);
       const adopted = adoption.recall(app.name);
-      const same = ({ pmId, raw }: (typeof adopted)[number]) =>
+      // PM2 keeps the time of creation when it brings one back, and gives it another id.
+      const same = (raw: Record<string, unknown>) =>
         running.find(
-          (one) => one.pmId === pmId && one.raw.created_at === raw.created_at && !ours.includes(one),
+          (one) => one.name === raw.name && one.raw.created_at === raw.created_at && !ours.includes(one),
         );
       const bringBack = async () => {
-        for (const one of adopted) {
-          const there = same(one);
+        for (const raw of adopted) {
+          const there = same(raw);
           if (there && there.status === "online") continue;
-          io.log.say(`starting ${String(one.raw.name)} again as it was before`);
+          io.log.say(`starting ${String(raw.name)} again as it was before`);
           if (there) await pm2.resume(there);
-          else await pm2.restore(one.raw);
+          else await pm2.restore(raw);
         }
       };
-      const shares = [
-        ...ours.map(({ mode }) => mode),
-        ...adopted.map(({ raw }) => String(raw.exec_mode)),
-      ].every((mode) => mode.startsWith("cluster"));
+      const shares = [...ours.map(({ mode }) => mode), ...adopted.map((raw) => String(raw.exec_mode))].every(
+        (mode) => mode.startsWith("cluster"),
+      );
       // Beside the new ones where a port can be shared, else there is a gap anyway.
       if (shares) await bringBack();
       if (ours.length > 0) io.log.say(`removing ${ours.length} instances of the release that failed`);

@@ -100,7 +100,12 @@ test("an instance gets the release's paths, the preload, the drain's time and it
     DROPLESS_PORT: "3000",
     DROPLESS_DRAIN_TIMEOUT: "20000",
   });
-  expect(one?.command.slice(2)).toEqual([...(spec?.definition.node_args as string[]), script, "a", "b"]);
+  expect(one?.command.slice(2)).toEqual([
+    ...((spec?.definition.node_args ?? []) as string[]),
+    script,
+    "a",
+    "b",
+  ]);
 });
 
 test("an app that drains by itself keeps its own time and still reports", () => {

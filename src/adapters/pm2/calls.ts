@@ -64,7 +64,7 @@ export function createCalls(deps: { onEvent: (event: Pm2Event) => void; onGone: 
     },
 
     async restore(raw) {
-      const { pm_id, instances, status, created_at, unique_id, ...rest } = raw;
+      const { pm_id, instances, status, unique_id, ...rest } = raw;
       return first(await call<RawProcess[]>("prepare", rest));
     },
 

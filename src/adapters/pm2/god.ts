@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../../domain/fault.js";
 
 export interface God {
@@ -60,4 +61,40 @@ export function findGod(pm2Home: string): God | undefined {
     );
   }
   return god;
+}
+
+/** Has the God daemon of that home ended without saying so? Its pid file is there, and nobody of that pid. */
+export const crashed = (pm2Home: string): boolean =>
+  read(join(pm2Home, "pm2.pid")) !== undefined && findGod(pm2Home) === undefined;
+
+/** Milliseconds. */
+const goneMs = 10_000;
+
+/**
+ * Ends what a God daemon that was killed has left: instances of ours that live on without it (`pmx: false` in
+ * fork mode) and would hold their port against those that are brought back.
+ */
+export async function endOrphans(pm2Home: string): Promise<void> {
+  const left = () =>
+    readdirSync("/proc")
+      .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
+      .filter((entry) => {
+        const environment = read(`/proc/${entry}/environ`)?.split("\0") ?? [];
+        return (
+          environment.includes(`PM2_HOME=${pm2Home}`) &&
+          environment.some((one) => one.startsWith("pm_id=")) &&
+          environment.some((one) => one.startsWith("DROPLESS_APP="))
+        );
+      })
+      .map(Number);
+  const send = (pid: number, signal: NodeJS.Signals) => {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It has ended by itself.
+    }
+  };
+  for (const pid of left()) send(pid, "SIGINT");
+  for (const until = Date.now() + goneMs; left().length > 0 && Date.now() < until; ) await sleep(50);
+  for (const pid of left()) send(pid, "SIGKILL");
 }

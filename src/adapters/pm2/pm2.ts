@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Pm2, Pm2Event, Pm2Process } from "../../rollout/pm2.js";
-import { findGod } from "./god.js";
+import { crashed, endOrphans, findGod } from "./god.js";
 import type { CallName, Calls, RawProcess } from "./messages.js";
 import { startWorker, unreachable } from "./worker-process.js";
 
@@ -12,6 +13,9 @@ interface Pm2Deps {
   /** The worker process is ended after that long without a call. */
   idleMs?: number;
 }
+
+/** How long another may take to start a God that crashed. Milliseconds. */
+const graceMs = 2000;
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const number = (value: unknown, otherwise: number): number =>
@@ -130,6 +134,10 @@ export function createPm2({ pm2Home, deadlineMs = 20_000, idleMs = 60_000 }: Pm2
     },
     async ensure() {
       if (findGod(pm2Home)) return "running";
+      // After a crash its service manager may be about to start it again; two at once lose each other's apps.
+      for (const until = Date.now() + graceMs; crashed(pm2Home) && Date.now() < until; ) await sleep(50);
+      if (findGod(pm2Home)) return "running";
+      await endOrphans(pm2Home);
       busy++;
       try {
         const launching = workerFor(0);
