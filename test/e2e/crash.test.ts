@@ -32,20 +32,6 @@ describe("promise 3: nothing acknowledged is lost", () => {
   });
   afterAll(() => host?.end());
 
-  /** Resolves as soon as the deploy's stream tells of the step; false when the deploy ended before. */
-  async function reached(id: string, step: string): Promise<boolean> {
-    const response = await fetch(`${host.url}/deploys/${id}/events`, {
-      headers: { authorization: `Bearer ${host.token}` },
-    });
-    let text = "";
-    const decoder = new TextDecoder();
-    for await (const chunk of response.body ?? []) {
-      text += decoder.decode(chunk as Uint8Array, { stream: true });
-      if (text.includes(`"name":"${step}","status":"running"`)) return true;
-    }
-    return false;
-  }
-
   let version = 0;
   it.each(["fetch", "install", "build", "migrate", "preflight", "rollout", "activate", "watch"])(
     "killed in %s",
@@ -56,7 +42,7 @@ describe("promise 3: nothing acknowledged is lost", () => {
       const load = await startLoad({ port, clients: 8 });
       const pushed = await host.push(repo.fullName, sha);
       expect(pushed.status).toBe(202);
-      expect(await reached(pushed.body.id, step)).toBe(true);
+      expect(await host.reached(pushed.body.id, step)).toBe(true);
       await host.stop("SIGKILL");
       await host.start();
       const ended = await host.ended(pushed.body.id);
@@ -78,7 +64,7 @@ describe("promise 3: nothing acknowledged is lost", () => {
     const sha = repo.commit(appFiles({ kind: "http-close", release: "polite", port }), "polite");
     const load = await startLoad({ port, clients: 8 });
     const pushed = await host.push(repo.fullName, sha);
-    await reached(pushed.body.id, "preflight");
+    await host.reached(pushed.body.id, "preflight");
     await host.stop("SIGTERM");
     await host.start();
     const ended: DeployAnswer = await host.ended(pushed.body.id);

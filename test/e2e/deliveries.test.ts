@@ -119,7 +119,8 @@ describe("promises 4 and 5: one at a time, newest wins; only signed, never backw
     expect(after.body.deploys.map((deploy) => deploy.id)).toEqual(
       before.body.deploys.map((deploy) => deploy.id),
     );
-    expect((await deliver("api", repos.api.head(), "signed-in-between")).status).toBe(202);
+    const fresh = repos.api.commit({ note: "signed in between" });
+    expect((await deliver("api", fresh)).status).toBe(202);
   });
 
   it("a repeated delivery is answered with its deploy, a failed one runs again", async () => {

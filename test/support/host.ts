@@ -207,6 +207,20 @@ export async function createHost(
     }
   }
 
+  /** Resolves as soon as the deploy's stream tells of the step; false when the deploy ended before. */
+  async function reached(id: string, step: string): Promise<boolean> {
+    const response = await fetch(`${url}/deploys/${id}/events`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk as Uint8Array, { stream: true });
+      if (text.includes(`"name":"${step}","status":"running"`)) return true;
+    }
+    return false;
+  }
+
   const logOf = async (id: string): Promise<string> => {
     const response = await fetch(`${url}/deploys/${id}/logs`, {
       headers: { authorization: `Bearer ${token}` },
@@ -242,6 +256,7 @@ export async function createHost(
     push,
     sign,
     ended,
+    reached,
     logOf,
     /** A push that must be accepted, followed to its end. */
     async deploy(fullName: string, sha: string): Promise<DeployAnswer> {
