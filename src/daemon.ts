@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { Config } from "./config/schema.js";
 import { createEngine } from "./daemon/engine.js";
+import { isEnded } from "./domain/deploy.js";
 import { Fault } from "./domain/fault.js";
 import { createServer } from "./http/server.js";
 
@@ -48,9 +49,16 @@ export async function createDaemon(config: Config, logger: Logger, version: stri
     await engine.close();
     throw error;
   });
-  queue.subscribe(({ id, app, status, trigger }) =>
-    logger.info({ deploy: id, app, status, trigger }, "deploy"),
-  );
+  // A deploy changes with each of its steps; the daemon's own log tells how it goes on as a whole.
+  const told = new Map<string, string>();
+  queue.subscribe((deploy) => {
+    const { id, app, status, trigger } = deploy;
+    if (told.get(id) === status) return;
+    const over = isEnded(deploy);
+    if (over) told.delete(id);
+    else told.set(id, status);
+    logger.info({ deploy: id, app, status, trigger, code: over ? deploy.error?.code : undefined }, "deploy");
+  });
 
   return {
     async start() {
