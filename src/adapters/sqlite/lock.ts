@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../../domain/fault.js";
-import { BUSY, type Database, openDatabase, sqliteCode } from "./driver.js";
+import { BUSY, type Database, sqliteCode } from "./driver.js";
 
 /**
  * One process per data folder, daemon or deploy.sh. The lock is an exclusive transaction on a small database of
@@ -10,9 +10,9 @@ import { BUSY, type Database, openDatabase, sqliteCode } from "./driver.js";
  *
  * Returns the release. Fault `data_dir_in_use`.
  */
-export function lockDataDir(dataDir: string): () => void {
+export function lockDataDir(dataDir: string, open: (path: string) => Database): () => void {
   const pidFile = join(dataDir, "lock.pid");
-  const db = openDatabase(join(dataDir, "lock.db"));
+  const db = open(join(dataDir, "lock.db"));
   try {
     db.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
   } catch (error) {

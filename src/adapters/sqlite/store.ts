@@ -14,15 +14,15 @@ const succeededLimit = 200;
 /**
  * The store in a data folder, which it makes if need be, under the folder's lock. Every commit is synced to the
  * disk before it returns. Faults: `data_dir_in_use`, `data_dir_unusable`, `store_newer`, `store_damaged`;
- * later, of every write, `store_unwritable`.
+ * later, of every write, `store_unwritable`. `open` is the SQLite to use: Node's own where it has one.
  */
-export function openStore(dataDir: string): Store & { close(): void } {
+export function openStore(dataDir: string, open = openDatabase): Store & { close(): void } {
   let release: (() => void) | undefined;
   let db: Database | undefined;
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    release = lockDataDir(dataDir);
-    db = openDatabase(join(dataDir, "dropless.db"));
+    release = lockDataDir(dataDir, open);
+    db = open(join(dataDir, "dropless.db"));
     db.exec(
       `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
        PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864`,
