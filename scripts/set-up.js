@@ -15,7 +15,7 @@ const changedAt = (path) => statSync(join(root, path), { throwIfNoEntry: false }
 function buildIsOld() {
   const built = Math.min(changedAt("dist/cli.js"), changedAt("dist/main.js"));
   const sources = readdirSync(join(root, "src"), { recursive: true }).map((name) => join("src", name));
-  return [...sources, "tsconfig.json"].some((path) => changedAt(path) > built);
+  return [...sources, "tsconfig.json", "scripts/after-build.js"].some((path) => changedAt(path) > built);
 }
 
 const packages = (file) => {

@@ -48,6 +48,8 @@ async function followOne(deploy: DeployView, options: FollowOptions): Promise<De
       if (event.event === "end") return event.data;
       after = event.id;
       options.view.event(event);
+      if (event.event === "step" && event.data.name === "fetch" && event.data.status === "succeeded")
+        options.view.update(await options.client.get(deploy.id));
     }
     throw new Fault(
       "no_daemon",

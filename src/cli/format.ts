@@ -11,6 +11,10 @@ export function duration(ms: number): string {
   return `${Math.round(minutes / 1440)} days`;
 }
 
+/** The same for what still goes on: tenths from the start, so that it counts up without a jump. */
+export const ticking = (ms: number): string =>
+  ms < 1000 ? `${(Math.max(0, ms) / 1000).toFixed(1)}s` : duration(ms);
+
 /** How long ago, one unit: `now`, `12s`, `5m`, `3h`, `9d`. */
 export function ago(time: string, now: number): string {
   const seconds = Math.max(0, Math.round((now - Date.parse(time)) / 1000));

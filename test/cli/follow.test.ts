@@ -34,6 +34,7 @@ function recorder() {
   const view: View = {
     begin: ({ id }) => void seen.push(`begin ${id}`),
     event: (event) => void seen.push(event.event === "log" ? event.data.text : event.event),
+    update: ({ id }) => void seen.push(`update ${id}`),
     lost: () => void seen.push("lost"),
     back: () => void seen.push("back"),
     note: () => void seen.push("note"),
@@ -120,4 +121,23 @@ describe("following a deploy", () => {
     const following = follow("a", { client, view, signal: interrupt.signal, firstPauseMs: 60_000 });
     await expect(following).rejects.toMatchObject({ code: "interrupted" });
   });
+});
+
+it("learns the commit once it is fetched", async () => {
+  const fetched: DeployEvent = {
+    event: "step",
+    id: "5",
+    deploy: "a",
+    data: { name: "fetch", status: "succeeded", time: "" },
+  };
+  const client: Followable = {
+    get: async (id) => deploy(id),
+    async *followEvents(id) {
+      yield fetched;
+      yield end(deploy(id, { status: "succeeded" }));
+    },
+  };
+  const { seen, view } = recorder();
+  await follow("a", { client, view });
+  expect(seen).toEqual(["begin a", "step", "update a"]);
 });

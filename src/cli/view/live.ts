@@ -1,6 +1,6 @@
 import { type StepName, stepNames } from "../../domain/step.js";
 import type { DeployView } from "../../http/wire.js";
-import { duration } from "../format.js";
+import { duration, ticking } from "../format.js";
 import type { Terminal } from "../terminal.js";
 import { cut, safeLine } from "../text.js";
 import { commitOf, outcomeLines } from "./outcome.js";
@@ -37,12 +37,12 @@ export function createLiveView(t: Terminal, now: () => number = Date.now): View 
     const what =
       waitsFor ??
       (running
-        ? `${t.bold(running.name)} ${duration(now() - running.since)}`
+        ? `${t.bold(running.name)} ${ticking(now() - running.since)}`
         : deploy.status === "queued"
           ? `waiting${deploy.position ? `, number ${deploy.position} in the queue` : ""}`
           : "working");
-    const total = duration(now() - beganAt);
-    return ["", ` ${spin} ${what}   ${bar()}   ${t.dim(`${deploy.app} ${commitOf(deploy)} · ${total}`)}`];
+    const whose = [deploy.app, commitOf(deploy)].filter(Boolean).join(" ");
+    return ["", ` ${spin} ${what}   ${bar()}   ${t.dim(`${whose} · ${ticking(now() - beganAt)}`)}`];
   }
 
   function draw(): void {
@@ -104,6 +104,9 @@ export function createLiveView(t: Terminal, now: () => number = Date.now): View 
         if (status === "failed") done.set(name, t.red("●"));
         if (status === "skipped") done.set(name, t.dim("○"));
       }
+    },
+    update(fresh) {
+      deploy = fresh;
     },
     lost() {
       waitsFor = t.yellow("the daemon does not answer; trying again");

@@ -15,12 +15,12 @@ export function commitOf(deploy: DeployView): string {
   return message ? `${shortSha(deploy.commit.sha)} "${message}"` : shortSha(deploy.commit.sha);
 }
 
-/** What users of the app noticed: the sentence an operator looks for first. */
-const noticed: Partial<Record<DeployView["status"], string>> = {
-  failed: "users saw nothing of it",
-  rolled_back: "the release before it serves again",
-  rollback_failed: "and it could not be rolled back: the app is on hold",
-};
+/** What users of the app noticed: what an operator looks for first. No more is claimed than the probe saw. */
+function noticed({ status, receipt }: DeployView): string {
+  if (status === "rolled_back") return "the release before it serves again";
+  if (status === "rollback_failed") return "and it could not be rolled back: the app is on hold";
+  return receipt && receipt.failed > 0 ? "what served before serves on" : "users saw nothing of it";
+}
 
 function headline(deploy: DeployView, t: Terminal): string {
   const at = deploy.error?.step ? ` at ${deploy.error.step}` : "";
@@ -40,7 +40,7 @@ function headline(deploy: DeployView, t: Terminal): string {
     case "rollback_failed": {
       const word = deploy.status === "rolled_back" ? "was rolled back" : "was not deployed";
       const what = deploy.status === "rollback_failed" ? "failed" : word;
-      return t.red(`✘ ${t.bold(deploy.app)} ${what}${at} — ${noticed[deploy.status]}`);
+      return t.red(`✘ ${t.bold(deploy.app)} ${what}${at} — ${noticed(deploy)}`);
     }
     default:
       return `${t.bold(deploy.app)} is ${deploy.status}`;

@@ -24,6 +24,7 @@ export function createPlainView(t: Terminal): View {
           t.line(`<-- ${name} ${status}${durationMs === undefined ? "" : ` in ${duration(durationMs)}`}`);
       }
     },
+    update() {},
     lost: () => t.line("    … the daemon does not answer; trying again"),
     back: () => t.line("    … the daemon answers again"),
     note: (text) => t.line(`    ${text}`),

@@ -8,6 +8,8 @@ export interface View {
   /** A deploy is followed from here on: the first, and each that supersedes it. */
   begin(deploy: DeployView): void;
   event(event: DeployEvent): void;
+  /** More is known of the deploy that is followed: the commit, once it is fetched. */
+  update(deploy: DeployView): void;
   /** The daemon does not answer; `back` follows when it does again. */
   lost(): void;
   back(): void;
@@ -23,6 +25,7 @@ export interface View {
 export const createSilentView = (): View => ({
   begin() {},
   event() {},
+  update() {},
   lost() {},
   back() {},
   note() {},
