@@ -35,7 +35,7 @@ export function createShell(program: Command, io: Io, exit: (code: number) => vo
 }
 
 /** What happened and why, what to do, and the code to search for. */
-export function sayFault(
+function sayFault(
   { terminal: t, json }: Pick<Session, "terminal" | "json">,
   fault: { code: string; message: string; hint: string },
 ): void {
