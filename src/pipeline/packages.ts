@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { Fault } from "../domain/fault.js";
+import { notInYarnLock } from "./yarn-lock.js";
 
 export type Argv = readonly [string, ...string[]];
 
@@ -13,6 +14,8 @@ export interface Packages {
   /** Has no lockfile: what is installed may differ from what was tested. */
   unlocked: boolean;
   hasBuild: boolean;
+  /** A dependency that the lockfile does not know, where the package manager would not mind. */
+  drifted?: string;
   /** Neither a lockfile nor a dependency. */
   nothingToInstall: boolean;
   /** With everything the build needs. */
@@ -111,8 +114,9 @@ const recipes = (name: Name, run: Argv, locked: boolean): Pick<Packages, "full" 
       return {
         full: [argv(...frozen, "--prod=false")],
         production: [argv(...production)],
-        // `pnpm prune` knows nothing of workspaces; scripts have run already, and `prepare` needs what goes.
-        prune: [argv(...production, "--ignore-scripts", "--prefer-offline")],
+        // `pnpm prune` knows nothing of workspaces. Scripts have run already, and `prepare` needs what goes;
+        // without the age it would keep that for a week.
+        prune: [argv(...production, "--config.modulesCacheMaxAge=0", "--ignore-scripts", "--prefer-offline")],
       };
     }
     case "yarn": {
@@ -128,8 +132,8 @@ const recipes = (name: Name, run: Argv, locked: boolean): Pick<Packages, "full" 
       const focus = argv("workspaces", "focus", "--all", "--production");
       return {
         full: [install],
-        // `focus` does not look whether the lockfile is up to date; this does, and installs nothing.
-        production: [...(locked ? [[...install, "--mode=update-lockfile"] as const] : []), focus],
+        // `focus` does not look whether the lockfile is up to date.
+        production: [...(locked ? [[...install, "--mode=skip-build"] as const] : []), focus],
         prune: [focus],
       };
     }
@@ -186,6 +190,7 @@ export function readPackages(root: string, directory: string, path: string): Pac
     dir,
     label: `${name === "berry" ? "yarn" : name}${version ? ` ${version}` : ""}${file ? ` (${file})` : ""}`,
     unlocked: file === undefined,
+    drifted: name === "yarn" && file !== undefined ? notInYarnLock(dir) : undefined,
     hasBuild: typeof manifest.scripts?.build === "string",
     nothingToInstall:
       file === undefined &&

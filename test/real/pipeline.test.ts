@@ -1,14 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, onTestFinished, test } from "vitest";
-import { runCommand } from "../../src/adapters/command.js";
-import { createGit } from "../../src/adapters/git.js";
-import { reap } from "../../src/adapters/processes.js";
-import type { Running } from "../../src/domain/deploy.js";
-import { createWorld } from "../support/pipeline.js";
-import { createRepo, type Files } from "../support/repo.js";
-import { makeTempDir, removeTempDir } from "../support/temp.js";
+import { expect, test } from "vitest";
+import { deployer } from "../support/deployer.js";
+import type { Files } from "../support/repo.js";
 
 const manifest = (name: string, more: object = {}) =>
   `${JSON.stringify({ name, version: "1.0.0", ...more }, null, 2)}\n`;
@@ -49,36 +44,8 @@ const goodApp = (): Files => {
   };
 };
 
-/** Everything real but what serves. */
-function setUp(more: object | ((dir: string) => object) = {}) {
-  const dir = makeTempDir("pipeline");
-  onTestFinished(() => removeTempDir(dir));
-  const repo = createRepo(dir);
-  const root = join(dir, "api");
-  const env = { PATH: process.env.PATH, HOME: dir, DEPLOY_SECRET: "hush-hush", NODE_ENV: "production" };
-  const world = createWorld(root, {
-    repository: repo.url,
-    install: "auto",
-    build: "auto",
-    migrate: undefined,
-    ...(typeof more === "function" ? more(dir) : more),
-  });
-  const deploy = (commit: string, over: Partial<Running> = {}, signal?: AbortSignal) => {
-    world.begin({ id: `d-${commit.slice(0, 9)}`, commit: { sha: commit, message: "", author: "" }, ...over });
-    return world.run(signal, {
-      git: (app) => createGit({ app, env, backoffMs: [] }),
-      run: runCommand,
-      reap: (marker) => reap(marker, { graceMs: 200 }),
-      env,
-    });
-  };
-  const released = (path: string) => join(root, "releases", world.stored.deploy.release ?? "", path);
-  const steps = () => Object.fromEntries(world.stored.deploy.steps.map(({ name, status }) => [name, status]));
-  return { dir, repo, root, deploy, released, steps, ...world };
-}
-
 test("a commit is fetched, installed frozen, built with its development dependencies, and goes live without them", async () => {
-  const { repo, deploy, released, steps, root, log } = setUp({
+  const { repo, deploy, released, steps, root, log } = deployer({
     buildEnv: { FLAVOUR: "mild", NODE_ENV: "test" },
     env: { DB_URL: "postgres://app" },
     shared: ["uploads/"],
@@ -104,7 +71,7 @@ test("a commit is fetched, installed frozen, built with its development dependen
 });
 
 test("without a build only what production needs is installed; without packages nothing is", async () => {
-  const { repo, deploy, released, steps, log } = setUp();
+  const { repo, deploy, released, steps, log } = deployer();
   const files = goodApp();
   delete files["build.js"];
   const dependencies = { kept: "file:local/kept" };
@@ -120,7 +87,7 @@ test("without a build only what production needs is installed; without packages 
 });
 
 test("a drifted lockfile, a failing build and a failing migration each say why, and leave nothing behind", async () => {
-  const { repo, deploy, root, world, log } = setUp({ migrate: "echo migrating >&2; exit 4" });
+  const { repo, deploy, root, world, log } = deployer({ migrate: "echo migrating >&2; exit 4" });
   const drifted = goodApp();
   drifted["package.json"] = manifest("api", { dependencies: { other: "file:local/kept" } });
   expect(await deploy(repo.commit(drifted))).toMatchObject({
@@ -151,7 +118,7 @@ test("a drifted lockfile, a failing build and a failing migration each say why, 
 
 test("migration and hooks see env over envFile; a migration may use development tools, which then go", async () => {
   const script = `require("fs").writeFileSync("seen", require("builder") + process.env.A + process.env.B)`;
-  const { repo, deploy, released, log } = setUp((dir) => {
+  const { repo, deploy, released, log } = deployer((dir) => {
     writeFileSync(join(dir, "api.env"), "A=1-from-file\nB=2-from-file\n");
     return {
       migrate: `node -e '${script}'`,
@@ -177,7 +144,7 @@ const lives = (pid: number): boolean => {
 
 test("a cancel in the middle of a build ends it, with a child that left its session and hears nothing", async () => {
   const child = `trap "" TERM; echo $$ > "$OUT"; while :; do sleep 1; done`;
-  const { dir, repo, root, deploy, log } = setUp((dir) => ({
+  const { dir, repo, root, deploy, log } = deployer((dir) => ({
     build: `setsid sh -c '${child}' & wait`,
     buildEnv: { OUT: join(dir, "pid") },
   }));
@@ -195,7 +162,7 @@ test("a cancel in the middle of a build ends it, with a child that left its sess
 });
 
 test("a shared folder below a link that leads out is refused before anything is written", async () => {
-  const { dir, repo, deploy } = setUp({ shared: ["data/uploads/"] });
+  const { dir, repo, deploy } = deployer({ shared: ["data/uploads/"] });
   const outside = join(dir, "outside");
   mkdirSync(outside);
   const sha = repo.commit({ "server.js": "", data: { link: outside } });

@@ -1,3 +1,4 @@
+import { Fault } from "../../domain/fault.js";
 import { command } from "../commands.js";
 import { type Context, releaseOf, type Step, type StepResult } from "../context.js";
 import { readPackages } from "../packages.js";
@@ -27,6 +28,13 @@ async function run(context: Context): Promise<StepResult> {
   if (!packages || packages.nothingToInstall) return "skipped";
   log.say(`Installing with ${packages.label}`);
   if (packages.unlocked) log.say("Warning: no lockfile; what is installed may not be what was tested");
+  if (packages.drifted !== undefined) {
+    throw new Fault(
+      "install_failed",
+      `The lockfile does not fit package.json: it does not know ${packages.drifted}`,
+      "Run the install on your machine, commit the lockfile it writes, and push.",
+    );
+  }
   const builds = app.build !== false && (app.build !== "auto" || packages.hasBuild);
   for (const argv of builds ? packages.full : packages.production)
     await command(context, argv, { ...work, cwd: packages.dir });
