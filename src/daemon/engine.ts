@@ -42,9 +42,10 @@ const preload = fileURLToPath(new URL("../../dist/drain", import.meta.url));
 export function createEngine(config: Config, report: (error: unknown) => void): Engine {
   const secrets = Object.values(config.apps).flatMap((app) => app.secrets);
   const store = openStore(config.dataDir);
+  const redactor = createRedactor(secrets);
   const logs = createDeployLogs({
     dir: join(config.dataDir, "logs"),
-    redact: createRedactor(secrets),
+    redact: redactor,
     report,
   });
   const pm2 = createPm2({ pm2Home: config.pm2Home });
@@ -79,6 +80,7 @@ export function createEngine(config: Config, report: (error: unknown) => void): 
     succeeded: (app) => store.succeeded(app),
     env: process.env,
     now: () => new Date(),
+    redact: redactor.text,
   });
   const queue = createQueue({
     store,

@@ -36,7 +36,7 @@ export interface PipelineDeps {
   env: NodeJS.ProcessEnv;
   now: () => Date;
   /** Takes secrets out of what a command or an app said, before it becomes an error's message. */
-  redact?: (text: string) => string;
+  redact: (text: string) => string;
   /** Before something that failed on the way back is tried again, milliseconds. */
   pauseMs?: number;
 }
@@ -138,7 +138,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
   }
 
   const redacted = (outcome: Outcome): Outcome => {
-    if (outcome.status === "succeeded" || !deps.redact) return outcome;
+    if (outcome.status === "succeeded") return outcome;
     const { message, hint } = outcome.error;
     return {
       ...outcome,

@@ -94,13 +94,16 @@ test("a drifted lockfile, a failing build and a failing migration each say why, 
     status: "failed",
     error: { code: "install_failed", step: "install", message: "The lockfile does not fit package.json" },
   });
-  const broken = repo.commit({ ...goodApp(), "build.js": `throw new TypeError("no such thing");\n` });
+  const broken = repo.commit({
+    ...goodApp(),
+    "build.js": `throw new TypeError("no such thing as hush-hush");\n`,
+  });
   expect(await deploy(broken)).toMatchObject({
     status: "failed",
     error: {
       code: "build_failed",
       step: "build",
-      message: "`npm run build` ended with exit code 1: TypeError: no such thing",
+      message: "`npm run build` ended with exit code 1: TypeError: no such thing as ***",
     },
   });
   expect(await deploy(repo.commit(goodApp()))).toMatchObject({

@@ -13,7 +13,7 @@ import { memoryLog } from "./log.js";
 
 export const sha = (digit: string): string => digit.repeat(40);
 
-export const appAt = (root: string, more: object = {}): AppConfig => ({
+const appAt = (root: string, more: object = {}): AppConfig => ({
   ...appSchema.parse({
     repository: "/nowhere/acme/api.git",
     root,
@@ -26,7 +26,7 @@ export const appAt = (root: string, more: object = {}): AppConfig => ({
   secrets: [],
 });
 
-export const runningDeploy = (more: Partial<Running> = {}): Running => ({
+const runningDeploy = (more: Partial<Running> = {}): Running => ({
   id: "d1",
   app: "api",
   trigger: "push",
@@ -86,7 +86,7 @@ export const instance = (pmId: number, release?: string): Instance => ({
 });
 
 /** Two instances as PM2 would have them, and the ways in which a rollout can go wrong. */
-export function fakeRollout(world: { instances: Instance[]; saved: number; calls: string[] }) {
+function fakeRollout(world: { instances: Instance[]; saved: number; calls: string[] }) {
   let next = 100;
   const faults: Partial<Record<"preflight" | "converge" | "half" | "watch" | "back" | "withdraw", unknown>> =
     {};
@@ -178,6 +178,7 @@ export function createWorld(root: string, more: object = {}) {
     env: { PATH: process.env.PATH, HOME: root },
     now,
     pauseMs: 1,
+    redact: (text) => text.replaceAll("hush-hush", "***"),
   };
   const begin = (deploy: Partial<Running>) => {
     stored.deploy = runningDeploy({ standsFor: [deploy.commit?.sha ?? sha("b")], ...deploy });
