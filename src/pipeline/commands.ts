@@ -1,6 +1,7 @@
 import { Fault } from "../domain/fault.js";
 import { type Context, releaseOf } from "./context.js";
 import type { Argv } from "./packages.js";
+import { withTools } from "./tools.js";
 
 interface Work {
   what: "install" | "build" | "migrate" | "hook";
@@ -41,7 +42,8 @@ export async function command(context: Context, line: string | Argv, work: Work)
   };
   log.say(`$ ${typeof line === "string" ? line : line.join(" ")}`);
   try {
-    await run({ command: line, ...work, log: listening, signal, marker: recorder.deploy.id });
+    const env = withTools(work.env, releaseOf(context));
+    await run({ command: line, ...work, env, log: listening, signal, marker: recorder.deploy.id });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     if (work.what === "install" && drift.test(tail)) {

@@ -25,6 +25,8 @@ export interface Packages {
   /** From `full` to `production`, after the build. */
   prune: Argv[];
   build: Argv;
+  /** The package manager, where the server has none and npm fetches it. */
+  fetched?: { name: string; argv: Argv };
 }
 
 interface Manifest {
@@ -198,5 +200,7 @@ export function readPackages(root: string, directory: string, path: string): Pac
       asked.every((group) => Object.keys(group ?? {}).length === 0),
     ...recipes(name, run, file !== undefined),
     build: [...run, "run", "build"],
+    ...(run[0] === "npm" &&
+      name !== "npm" && { fetched: { name: name === "berry" ? "yarn" : name, argv: run } }),
   };
 }

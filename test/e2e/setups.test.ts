@@ -41,7 +41,11 @@ const monorepo = (release: string, port: number): Files => {
       name: "shop",
       private: true,
       packageManager: "pnpm@9.15.9",
-      // What dropless installs by is the lockfile; the scripts are the users' own.
+      // As with turbo: what stands behind the script's name is the script's.
+      scripts: {
+        build: 'each() { pnpm "$1" run build; }; each',
+        "db:migrate": 'each() { pnpm "$1" run db:migrate; }; each',
+      },
     }),
     "pnpm-workspace.yaml": "packages:\n  - apps/*\n  - packages/*\n",
     "pnpm-lock.yaml": `lockfileVersion: '9.0'
@@ -228,8 +232,8 @@ describe("today's set-ups, run as they are written: adopted, then deployed under
       },
       block: {
         directory: "apps/api",
-        build: "pnpm --filter=api run build",
-        migrate: "pnpm --filter=api run db:migrate",
+        build: "pnpm run build --filter=api",
+        migrate: "pnpm run db:migrate --filter=api",
         pm2: { script: "dist/server.js", instances: 2 },
       },
       pm2: ["start", "dist/server.js", "--name", "shop", "-i", "2"],
