@@ -1,4 +1,6 @@
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline/promises";
+import { Fault } from "../../domain/fault.js";
 import type { Session } from "../session.js";
 import type { Wishes } from "./guess.js";
 
@@ -53,7 +55,10 @@ const questions: Question[] = [
   },
 ];
 
-/** Asks for what was not said, each with what was found out as its default. */
+/**
+ * Asks for what was not said, each with what was found out as its default. Fault `interrupted` on Ctrl-C or
+ * when the answers end.
+ */
 export async function askFor(session: Session, said: Wishes, guessed: Wishes): Promise<Wishes> {
   const { terminal: t, io } = session;
   const wishes: Wishes = { ...guessed };
@@ -61,13 +66,27 @@ export async function askFor(session: Session, said: Wishes, guessed: Wishes): P
     input: io.stdin as NodeJS.ReadableStream,
     output: io.stdout as NodeJS.WritableStream,
   });
+  const left = new AbortController();
+  lines.once("close", () => left.abort());
+
+  async function ask(question: string): Promise<string> {
+    try {
+      return (await lines.question(question, { signal: left.signal })).trim();
+    } catch {
+      throw new Fault(
+        "interrupted",
+        "Nothing was written",
+        "Run `dropless init` again, or say it all by options.",
+      );
+    }
+  }
+
   try {
     for (const { key, text, refuse, unless } of questions) {
       if (said[key] !== undefined || unless?.(wishes)) continue;
       for (;;) {
         const otherwise = wishes[key] ? ` ${t.dim(`[${wishes[key]}]`)}` : "";
-        const answer =
-          (await lines.question(`${t.cyan("?")} ${text}${otherwise} `)).trim() || (wishes[key] ?? "");
+        const answer = (await ask(`${t.cyan("?")} ${text}${otherwise} `)) || (wishes[key] ?? "");
         const reason = refuse?.(answer);
         if (reason === undefined) {
           wishes[key] = answer || undefined;
@@ -75,6 +94,9 @@ export async function askFor(session: Session, said: Wishes, guessed: Wishes): P
         }
         t.line(`  ${reason}`);
       }
+      // The folder is named after the app, whose name has just been settled.
+      if (key === "app" && said.root === undefined && wishes.root && wishes.app)
+        wishes.root = join(dirname(wishes.root), wishes.app);
     }
   } finally {
     lines.close();

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { createPm2 } from "../../adapters/pm2/pm2.js";
 
 /** What `init` has to know, and finds out or asks. */
@@ -56,7 +56,7 @@ const writable = (folder: string): boolean => {
 };
 
 /** How the app runs now, when PM2 has it under that name: the best guess at how it is to run. */
-async function running(pm2Home: string, name: string | undefined): Promise<Wishes & { cwd?: string }> {
+async function running(pm2Home: string, name: string | undefined): Promise<Wishes> {
   if (!existsSync(pm2Home)) return {};
   const pm2 = createPm2({ pm2Home, deadlineMs: 5000 });
   try {
@@ -69,8 +69,7 @@ async function running(pm2Home: string, name: string | undefined): Promise<Wishe
     const port = (first.raw.env as Record<string, unknown> | undefined)?.PORT ?? first.raw.PORT;
     return {
       app: first.name,
-      cwd: first.cwd,
-      script: relative(first.cwd, first.script) || undefined,
+      script: first.script,
       instances: String(Math.max(2, mine.length)),
       port: /^\d+$/.test(String(port)) ? String(port) : undefined,
     };
@@ -87,8 +86,10 @@ export async function guess(
   { cwd, env, pm2Home }: { cwd: string; env: NodeJS.ProcessEnv; pm2Home: string },
 ): Promise<Wishes> {
   const found = await running(pm2Home, said.app);
-  const source = found.cwd && existsSync(found.cwd) ? found.cwd : cwd;
-  const top = await git(["rev-parse", "--show-toplevel"], source);
+  // PM2's own word on the folder is where somebody once stood when starting it; the script knows better.
+  const folder = found.script && existsSync(found.script) ? dirname(found.script) : cwd;
+  const top = await git(["rev-parse", "--show-toplevel"], folder);
+  const source = top ?? folder;
   const repository = said.repository ?? (top && (await git(["remote", "get-url", "origin"], source)));
   const branch = said.branch ?? (top && (await git(["symbolic-ref", "--short", "-q", "HEAD"], source)));
   const ecosystem = [
@@ -105,7 +106,7 @@ export async function guess(
     repository,
     branch: branch ?? "main",
     ecosystem: said.script ? undefined : ecosystem,
-    script: found.script ?? manifest(source).main ?? "server.js",
+    script: found.script ? relative(source, found.script) : (manifest(source).main ?? "server.js"),
     instances: found.instances ?? "2",
     root: app && join(home, app),
     ...Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined)),
