@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { AppConfig } from "../config/schema.js";
 import { Fault } from "../domain/fault.js";
 import { isRefName, isSha } from "../domain/ref.js";
+import { plainText } from "../domain/text.js";
 import type { Git } from "../pipeline/ports.js";
 import type { StepIo } from "../rollout/types.js";
 import { judge, lastWords, plain } from "./git-faults.js";
@@ -194,7 +195,7 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
       const format = "--format=%H%x00%an%x00%B";
       const text = await ask(["log", "-1", format, "--end-of-options", sha]);
       const [id = sha, author = "", message = ""] = text.split("\0");
-      return { sha: id, author: author.slice(0, 200), message: message.trim().slice(0, 2_000) };
+      return { sha: id, author: plainText(author, 200), message: plainText(message, 2_000) };
     },
     async checkout(sha, into, io) {
       rmSync(`${gitDir}/release.index`, { force: true });

@@ -4,6 +4,7 @@ import rateLimit from "@fastify/rate-limit";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { dashboard } from "../dashboard/plugin.js";
 import { Fault } from "../domain/fault.js";
+import { createRedactor } from "../domain/redact.js";
 import { createAuth, createCallers } from "./auth.js";
 import { webhookLimit } from "./body.js";
 import { ensureCliToken } from "./cli-token.js";
@@ -45,6 +46,8 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   const { trustProxy, publicUrl } = config.server;
   const { headersMs, requestMs } = deps.patience ?? { headersMs: 15_000, requestMs: 30_000 };
   const stopping = new AbortController();
+  // Nothing that leaves is known to hold a secret; should something some day, it is taken out here.
+  const redact = createRedactor(Object.values(config.apps).flatMap((app) => app.secrets));
 
   const server = fastify({
     loggerInstance: logger,
@@ -72,10 +75,11 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
       "answered",
     );
   });
-  server.addHook("onSend", async (_request, reply) => {
+  server.addHook("onSend", async (_request, reply, payload) => {
     reply.header("x-content-type-options", "nosniff");
     if (stopping.signal.aborted) reply.header("connection", "close");
     if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
+    return typeof payload === "string" ? redact.text(payload) : payload;
   });
   server.addHook("preClose", async () => {
     stopping.abort();
@@ -138,7 +142,7 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
     throw new Fault("stopping", "dropless is starting or stopping", "Ask again in a moment.");
   });
   webhookRoute(server, deps, penalise);
-  deployRoutes(server, deps, createStreams({ logs, queue, stopping: stopping.signal }));
+  deployRoutes(server, deps, createStreams({ logs, queue, redact, stopping: stopping.signal }));
   appRoutes(server, deps);
   server.register(sessionRoutes, { sessions, publicUrl, penalise });
   server.register(dashboard);

@@ -1,6 +1,7 @@
 import type { Deploy } from "../domain/deploy.js";
 import { isEnded } from "../domain/deploy.js";
 import type { DeployLogs, LogEvent, LogPlace, Queue } from "../domain/ports.js";
+import type { Redactor } from "../domain/redact.js";
 import { formatSse } from "./sse.js";
 
 /** Often enough for proxies that cut silent connections after 30 s or a minute. */
@@ -14,13 +15,14 @@ const heartbeat = Buffer.from(": still here\n\n");
 export interface StreamSources {
   logs: DeployLogs;
   queue: Pick<Queue, "get" | "subscribe">;
+  redact: Redactor;
   /** Aborted when the daemon stops: followers are told, and come again. */
   stopping: AbortSignal;
 }
 
 type Encode = (events: LogEvent[]) => Buffer;
 
-export function createStreams({ logs, queue, stopping }: StreamSources) {
+export function createStreams({ logs, queue, redact, stopping }: StreamSources) {
   // Chunks are shared by all readers of a place, so what is known about one is kept beside it.
   const lastIds = new WeakMap<Buffer, number>();
   const remember =
@@ -135,7 +137,7 @@ export function createStreams({ logs, queue, stopping }: StreamSources) {
       async function* all() {
         const ended = yield* whole(id, { after, follow: true }, asSse, signal);
         const deploy = ended && queue.get(id);
-        if (deploy) yield Buffer.from(formatSse("end", "end", await view(deploy)));
+        if (deploy) yield Buffer.from(redact.text(formatSse("end", "end", await view(deploy))));
       }
       yield* beating(all());
       if (stopping.aborted) yield Buffer.from('event: stopping\ndata: {"resume":true}\n\n');

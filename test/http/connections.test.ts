@@ -117,7 +117,7 @@ it("survives clients that leave in the middle of everything", async () => {
     "POST",
     head("Content-Length: 100"),
     `${head("Content-Length: 5")}{}`,
-    head("Content-Length: 2") + "{}",
+    `${head("Content-Length: 2")}{}`,
   ]) {
     const { socket, closed } = await raw(url, bytes);
     socket.resetAndDestroy();

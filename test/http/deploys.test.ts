@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { stepNames } from "../../src/domain/step.js";
 import { deploySchema, listSchema } from "../../src/http/wire.js";
 import { push, shaOf } from "../support/payloads.js";
-import { bench, operators } from "./bench.js";
+import { bench, operators, secrets } from "./bench.js";
 
 it("shows a deploy as it waits, runs and has ended", async () => {
   const { deliver, inject, begin, run, ended, logs } = await bench();
@@ -176,4 +176,21 @@ it("gives the log as plain text, from any line", async () => {
   expect((await inject("GET", `/deploys/${id}/logs?after=3`)).text).toBe("");
   expect((await inject("GET", `/deploys/${id}/logs?after=-1`)).status).toBe(400);
   expect((await inject("GET", "/deploys/01nothing/logs")).status).toBe(404);
+});
+
+it("lets no secret out, whoever put it into a message", async () => {
+  const { deliver, inject, begin, run, ended } = await bench();
+  const leaky = { message: `password ${secrets.api}`, author: { name: btoa(`x:${secrets.web}`) } };
+  const { id, commit } = (await deliver(push({ head_commit: leaky }), "push")).body;
+  expect(commit.message).toBe("password ***");
+  begin();
+  const { end } = await run(1);
+  const message = `git said https://user:pass-${secrets.api}@host/x is gone`;
+  end({ status: "failed", error: { code: "x", message, hint: encodeURIComponent(secrets.twin) } });
+  await ended(id);
+  const events = await inject("GET", `/deploys/${id}/events`);
+  for (const { text } of [await inject("GET", `/deploys/${id}`), await inject("GET", "/deploys"), events]) {
+    expect(text).toContain("is gone");
+    for (const secret of Object.values(secrets)) expect(text).not.toContain(secret);
+  }
 });
