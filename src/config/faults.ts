@@ -53,7 +53,7 @@ function distance(a: string, b: string): number {
 }
 
 /** The known word somebody most likely meant; none when nothing is near. */
-export function didYouMean(word: string, known: string[]): string | undefined {
+function didYouMean(word: string, known: string[]): string | undefined {
   const near = known
     .map((candidate) => ({ candidate, edits: distance(word.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)[0];

@@ -12,7 +12,7 @@ const isNetwork = (text: string): boolean => {
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 
 /** `500ms`, `10s`, `2m`, `1h` → milliseconds. */
-export const duration = z
+const duration = z
   .string()
   .regex(/^\d+(ms|s|m|h)$/, "write a duration such as 500ms, 10s or 2m")
   .transform((text) => {
@@ -21,7 +21,7 @@ export const duration = z
   });
 
 /** `env:NAME` or `file:PATH`; the loader puts the value in its place. */
-export const secretReference = z
+const secretReference = z
   .string()
   .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/, "write env:NAME or file:PATH, never the secret itself");
 

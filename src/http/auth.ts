@@ -8,7 +8,7 @@ import type { Queue } from "../domain/ports.js";
  * Who may call a route. `signature` routes verify their body themselves; `own` also lets the deploy's own
  * token in. A route that says nothing is closed to everybody.
  */
-export type Access = "anyone" | "signature" | Scope | "own";
+type Access = "anyone" | "signature" | Scope | "own";
 
 export interface Caller {
   name: string;

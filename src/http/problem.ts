@@ -29,7 +29,7 @@ const statusOf = new Map<string, number>(
   }),
 );
 
-export const problem = (fault: Pick<Fault, "code" | "message" | "hint">): Problem => {
+const problem = (fault: Pick<Fault, "code" | "message" | "hint">): Problem => {
   const status = statusOf.get(fault.code) ?? 500;
   return {
     type: `urn:dropless:problem:${fault.code}`,
