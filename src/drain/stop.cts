@@ -2,9 +2,11 @@
  * The stop signal: drained first, and only then given to the app's own handlers. What was measured about each
  * rule of the drain is in docs/MEASUREMENTS.md.
  */
+import nodeCluster = require("node:cluster");
 import http = require("node:http");
 import net = require("node:net");
 
+import type { Cluster } from "node:cluster";
 import type { Args, Instance, Observer, Server, Traffic } from "./types.cjs";
 
 const signals = ["SIGINT", "SIGTERM"];
@@ -93,14 +95,15 @@ function createDrain(instance: Instance, traffic: Traffic) {
 /** Tells PM2's own listeners from the app's: by who calls `process.on`. */
 const isCalledByPm2 = (): boolean => {
   const frames = (new Error().stack ?? "").split("\n").slice(1);
-  const caller = frames.find((frame) => !frame.includes("node:") && !frame.includes(__filename));
+  const caller = frames.find((frame) => !frame.includes("node:") && !frame.includes(__dirname));
   return /[\\/]pm2[\\/](?:lib|modules|node_modules)[\\/]/.test(caller ?? "");
 };
 
 function drainOnStop(instance: Instance, traffic: Traffic): Observer {
   const { drain, observe } = createDrain(instance, traffic);
   const emit = process.emit as (this: NodeJS.Process, ...args: Args) => boolean;
-  const notTheApps = new WeakSet<object>();
+  // Node's own are there before the app: one hands each message on to `cluster.worker`.
+  const notTheApps = new WeakSet<object>(process.listeners("message"));
   /** Without a listener the signal would end the process at once. */
   const listenOnly = (): void => {};
   notTheApps.add(listenOnly);
@@ -109,7 +112,10 @@ function drainOnStop(instance: Instance, traffic: Traffic): Observer {
     instance.phase = "drained";
     for (const signal of signals) process.off(signal, listenOnly);
     const type = args[0] as "message";
-    const isHandled = process.listeners(type).some((listener) => !notTheApps.has(listener));
+    const { worker } = nodeCluster as unknown as Cluster;
+    const isHandled =
+      process.listeners(type).some((listener) => !notTheApps.has(listener)) ||
+      (type === "message" && (worker?.listenerCount("message") ?? 0) > 0);
     Reflect.apply(emit, process, args);
     if (isHandled) return;
     if (type === "message") process.exit(0);
