@@ -5,14 +5,15 @@ import { brokenBesideOld } from "./faults.js";
 import { answers, prove, survey } from "./gate.js";
 import { plan, type Seen, surgeOf } from "./plan.js";
 import type { Pm2, Pm2Process } from "./pm2.js";
+import type { Proof } from "./preflight.js";
 import type { StepIo, Target } from "./types.js";
 import { createWitness } from "./witness.js";
 
 export interface ConvergeOptions {
   probeKey: string;
   trusted: boolean;
-  /** Milliseconds of bad answers after beginning to listen that preflight has seen; undefined without one. */
-  warmUpMs?: number;
+  /** Undefined without a preflight. */
+  proof?: Proof;
   /** How many instances fit into the free memory beside what runs. */
   fits(running: readonly Pm2Process[]): number;
 }
@@ -53,14 +54,15 @@ export async function convergeName(
   let retired = 0;
   let found = 0;
   let otherThanUs = false;
+  let surveyed = false;
 
   const list = async () => (await pm2.list()).filter((process) => process.name === name);
   const witness = await createWitness(pm2, [name], log);
 
-  const isBroken = ({ pmId, marks }: Pm2Process, among: number): boolean => {
+  const isBroken = ({ pmId, marks }: Pm2Process): boolean => {
     const last = witness.of(pmId).answers.slice(-2);
     // On the way back one that hangs is as bad as one that answers badly.
-    if (options.trusted && last.length === 0 && marks.release) return witness.asked > 6 * among;
+    if (surveyed && last.length === 0) return marks.release !== undefined;
     return last.length === 2 && last.every((status) => !isHealthy(target.app, { status }));
   };
 
@@ -72,7 +74,7 @@ export async function convergeName(
       proven: proven.has(process.pmId),
       // One that this call has started and that ended at once is for the gate to report, not to be tried again.
       serving: isServing(process) || started.has(process.pmId),
-      broken: isBroken(process, processes.length),
+      broken: isBroken(process),
       mode: process.mode,
     }));
 
@@ -126,13 +128,15 @@ export async function convergeName(
     if (options.trusted) {
       // What served before serves on, as well or badly as it does; the others may be worse.
       for (const { pmId } of kept.filter(isServing)) proven.add(pmId);
-      const others = before.filter((process) => isServing(process) && !kept.includes(process));
-      if (proven.size > 0 && others.length > 0 && wanted.serves)
-        await survey(target.app, others, witness, { ...options, signal });
     }
     for (let step = 0; ; step++) {
       signal.throwIfAborted();
       const processes = await list();
+      if (options.trusted && wanted.serves && !surveyed && proven.size > 0) {
+        const others = processes.filter((process) => isServing(process) && !proven.has(process.pmId));
+        if (others.length > 0) await survey(target.app, others, witness, { ...options, signal });
+        surveyed = true;
+      }
       const seen = view(processes);
       const others = seen.filter((one) => !one.wanted && one.serving).length;
       otherThanUs = others > 0;
@@ -172,7 +176,7 @@ export async function convergeName(
     // A PM2 that is gone or hangs takes nothing out; the next converge finds what is left.
     const lost = error instanceof Fault && /^pm2_(hung|unreachable)$/.test(error.code);
     if (!lost) await backOut().catch((failed: Error) => log.say(`${name}: ${failed.message}`));
-    const isNews = options.warmUpMs !== undefined && otherThanUs && wanted.serves;
+    const isNews = options.proof !== undefined && otherThanUs && wanted.serves;
     if (
       error instanceof Fault &&
       isNews &&
@@ -193,16 +197,17 @@ export async function convergeName(
       serves: wanted.serves,
       alone,
       probeKey: options.probeKey,
-      warmUpMs: warmUpOf(options),
+      ...patienceOf(options),
       signal,
     };
     await prove(pm2, batch, witness);
   }
 }
 
-/** What preflight saw, with room for a busy machine; a second where there was none. */
-const warmUpOf = ({ warmUpMs, trusted }: ConvergeOptions): number => {
-  if (trusted) return 10_000;
-  if (warmUpMs === undefined) return 1000;
-  return warmUpMs < 50 ? 0 : 2 * warmUpMs + 500;
-};
+/** As preflight saw it, with room for a busy machine; a second to warm up where there was none. Milliseconds. */
+function patienceOf({ proof, trusted }: ConvergeOptions): { warmUpMs: number; silentMs: number } {
+  if (trusted) return { warmUpMs: 10_000, silentMs: Number.POSITIVE_INFINITY };
+  if (!proof) return { warmUpMs: 1000, silentMs: Number.POSITIVE_INFINITY };
+  const warmUpMs = proof.warmUpMs < 50 ? 0 : 2 * proof.warmUpMs + 500;
+  return { warmUpMs, silentMs: warmUpMs + 2 * proof.slowestMs + 3000 };
+}

@@ -18,8 +18,9 @@ export interface Wanted {
   serves: boolean;
   /** It carries the preload, which reports what it does. */
   reports: boolean;
-  /** The same process without PM2, for preflight. */
+  /** The same process without PM2, for preflight, and what it needs in its environment. */
   command: readonly [string, ...string[]];
+  aside: Record<string, string>;
   spec(number: number): StartSpec;
 }
 
@@ -187,6 +188,8 @@ function wantedOf(
     count: instanceCount(definition.instances, cores),
     serves,
     reports,
+    // Behind `npm start` or a shell script the preload finds the app's Node this way, to move its port.
+    aside: !reports && existsSync(preload) ? { NODE_OPTIONS: `--require ${JSON.stringify(preload)}` } : {},
     command: isNode
       ? [process.execPath, ...likePm2, ...nodeWithPreload, script, ...args]
       : script.includes(" ")

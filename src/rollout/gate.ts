@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppConfig } from "../config/schema.js";
 import type { Fault } from "../domain/fault.js";
-import { type Answer, ask, describe, isHealthy, probeHeader, question } from "./ask.js";
+import { type Answer, ask, describe, isHealthy, question } from "./ask.js";
+import { startAsking } from "./asking.js";
 import * as faults from "./faults.js";
 import type { Pm2, Pm2Process } from "./pm2.js";
 import type { Witness } from "./witness.js";
@@ -16,6 +17,8 @@ export interface Batch {
   probeKey: string;
   /** How long after it has begun to listen an instance may still answer badly (milliseconds). */
   warmUpMs: number;
+  /** How long it may listen without answering anything. */
+  silentMs: number;
   signal: AbortSignal;
 }
 
@@ -23,9 +26,7 @@ const label = (process: Pm2Process): string => `instance ${process.number} of ${
 
 /** How long after the last event something is looked at again; an event was missed when that helps. */
 const lookMs = 250;
-/** Those who ask at once, and when one asks again although it has no answer: an instance that hangs must not hide the others. */
 const askers = 4;
-const hangsMs = 250;
 
 /** Why this process cannot be the one wanted; undefined while it still may. */
 function ended(process: Pm2Process, witness: Witness): Fault | undefined {
@@ -76,13 +77,10 @@ interface Score {
  */
 async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<void> {
   const { app, processes, signal } = batch;
-  const port = app.port as number;
-  const headers = { [probeHeader]: batch.probeKey };
   const until = Date.now() + app.health.ready;
   const scores = new Map<number, Score>(
     processes.map(({ pmId }) => [pmId, { healthy: 0, bad: 0, counted: 0 }]),
   );
-  let last: Answer | undefined;
   let fault: Fault | undefined;
 
   const isProven = () => [...scores.values()].every(({ healthy }) => healthy >= app.health.successes);
@@ -104,6 +102,15 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
       for (const status of answers.slice(score.counted)) count(process, { status });
       score.counted = answers.length;
       fault ??= ended(process, witness);
+      const silentMs =
+        answers.length > 0 ? 0 : Date.now() - (witness.of(process.pmId).listensSince ?? Date.now());
+      if (silentMs > batch.silentMs && mute() === undefined) {
+        fault ??= faults.unhealthy(
+          label(process),
+          app.health.path ?? "/",
+          `had no answer for ${silentMs} ms`,
+        );
+      }
     }
   };
   /** It answers, but not where the preload can see it: then whatever answers is the only one there. */
@@ -113,55 +120,43 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
     return batch.alone && silent ? only : undefined;
   };
 
-  const stop = new AbortController();
-  const either = AbortSignal.any([signal, stop.signal]);
-  const open = new Set<Promise<void>>();
-  const asker = async () => {
-    while (!either.aborted) {
-      witness.asked++;
-      const asking = ask({ ...question(app, port), headers, signal: either }).then(async (answer) => {
-        if (either.aborted) return;
-        last = answer;
-        // A report takes a moment: a mute one is asked slowly, so that the report comes first.
-        await sleep(isHealthy(app, answer) && !batch.alone ? 10 : 50);
-        const only = mute();
-        if (only && "status" in answer) count(only, answer);
-      });
-      open.add(asking);
-      void asking.finally(() => open.delete(asking));
-      await Promise.race([asking, sleep(hangsMs)]);
-      while (open.size >= 8 * askers && !either.aborted) await Promise.race(open);
-    }
-  };
-
-  const asking = Array.from({ length: askers }, asker);
+  const asking = startAsking(app, {
+    probeKey: batch.probeKey,
+    askers,
+    // A report takes a moment: one that may be mute is asked slowly, so that the report comes first.
+    pause: (answer) => (isHealthy(app, answer) && !batch.alone ? 10 : 50),
+    onAnswer(answer) {
+      const only = mute();
+      if (only && "status" in answer) count(only, answer);
+    },
+    signal,
+  });
   try {
     for (tally(); !isProven() || fault; tally()) {
       signal.throwIfAborted();
       if (fault) throw fault;
-      if (Date.now() > until) throw late(batch, witness, scores, last);
+      if (Date.now() > until) throw late(batch, witness, scores);
       await witness.next(lookMs, signal);
     }
   } finally {
-    stop.abort();
-    await Promise.all([...asking, ...open]);
+    await asking.stop();
   }
   await confirm(pm2, batch, witness);
 }
 
 /** `ready` has passed: which of the ways not to be ready was it? */
-function late(batch: Batch, witness: Witness, scores: Map<number, Score>, last?: Answer): Fault {
+function late(batch: Batch, witness: Witness, scores: Map<number, Score>): Fault {
   const { app, processes } = batch;
   const port = app.port as number;
   const missing = processes.filter(({ pmId }) => (scores.get(pmId)?.healthy ?? 0) < app.health.successes);
   const process = (missing[0] ?? processes[0]) as Pm2Process;
   const sighting = witness.of(process.pmId);
   if (sighting.listens) {
-    const answer = scores.get(process.pmId)?.last ?? last;
+    const answer = scores.get(process.pmId)?.last;
     return faults.unhealthy(
       label(process),
       app.health.path ?? "/",
-      answer ? describe(answer) : "got no answer",
+      answer ? describe(answer) : "had no answer",
     );
   }
   if (sighting.elsewhere.size > 0) {
@@ -177,10 +172,10 @@ function late(batch: Batch, witness: Witness, scores: Map<number, Score>, last?:
 export const prove = (pm2: Pm2, batch: Batch, witness: Witness): Promise<void> =>
   batch.serves ? answersWell(pm2, batch, witness) : staysOnline(pm2, batch, witness);
 
-/** At most this long, for instances that do not report (milliseconds). */
+/** At most this long, for instances that hang. Milliseconds. */
 const surveyMs = 1500;
 
-/** Asks until each of these has answered twice, or time is up: to know which of them answer badly. */
+/** Asks until each of these has answered twice, or time is up: to know which of them answer badly, or not at all. */
 export async function survey(
   app: AppConfig,
   processes: readonly Pm2Process[],
@@ -189,11 +184,11 @@ export async function survey(
 ): Promise<void> {
   const until = Date.now() + surveyMs;
   const isDone = () => processes.every(({ pmId }) => witness.of(pmId).answers.length >= 2);
+  const asking = startAsking(app, { probeKey, askers, pause: () => 10, onAnswer: () => {}, signal });
   while (!isDone() && Date.now() < until && !signal.aborted) {
-    const headers = { [probeHeader]: probeKey };
-    await ask({ ...question(app, app.port as number), timeoutMs: until - Date.now(), headers, signal });
-    await sleep(10);
+    await witness.next(Math.max(1, until - Date.now()), signal);
   }
+  await asking.stop();
 }
 
 /** Resolves when the port answers healthily again, or `health.ready` is over. */

@@ -21,19 +21,25 @@ const pause = (ms: number, signal: AbortSignal): Promise<void> =>
     if (signal.aborted) end();
   });
 
+/** What a release showed aside, for its rollout to go by. Milliseconds. */
+export interface Proof {
+  /** That it answered badly after it had begun to listen, before its first good answer. */
+  warmUpMs: number;
+  /** Its slowest good answer. */
+  slowestMs: number;
+}
+
 /**
  * Boots the one that serves the port aside, on a private port, and asks it until it was healthy
  * `health.successes` times in a row within `health.ready`, then through `health.soak`. It gets
  * `DROPLESS_PREFLIGHT=1` and an instance number that none of the serving ones has.
- *
- * Gives the milliseconds that it answered badly after it had begun to listen, before its first good answer.
  */
 export async function preflight(
   { boot, freePort }: Booter,
   wanted: Wanted,
   { app, deploy }: Target,
   { log, signal }: StepIo,
-): Promise<number> {
+): Promise<Proof> {
   const who = wanted.name;
   const port = app.port as number;
   const aside = await freePort();
@@ -51,6 +57,7 @@ export async function preflight(
     cwd: spec.definition.cwd,
     env: {
       ...spec.env,
+      ...wanted.aside,
       [spec.instanceVar]: String(spec.number),
       PORT: String(aside),
       DROPLESS_PREFLIGHT: "1",
@@ -83,12 +90,16 @@ export async function preflight(
   });
 
   let last: Answer | undefined;
+  let slowestMs = 0;
   const isGood = async (): Promise<boolean> => {
+    const sent = Date.now();
     last = await ask({ ...question(app, aside), signal: either });
     signal.throwIfAborted();
     if (fault) throw fault;
     if ("status" in last) listens ??= Date.now();
-    return isHealthy(app, last);
+    const well = isHealthy(app, last);
+    if (well) slowestMs = Math.max(slowestMs, Date.now() - sent);
+    return well;
   };
 
   try {
@@ -121,7 +132,7 @@ export async function preflight(
       signal.throwIfAborted();
       if (fault) throw fault;
     }
-    return warmUp ?? 0;
+    return { warmUpMs: warmUp ?? 0, slowestMs };
   } finally {
     // What it prints and how it ends from here on is of no interest.
     fault = faults.died(who, "");

@@ -5,7 +5,7 @@ import type { Booter } from "./boot.js";
 import { convergeName } from "./converge.js";
 import { type Definition, type Host, type Wanted, wantedFrom } from "./definition.js";
 import type { Pm2, Pm2Process } from "./pm2.js";
-import { preflight } from "./preflight.js";
+import { type Proof, preflight } from "./preflight.js";
 import type { Rollout, Target } from "./types.js";
 import { watch } from "./watch.js";
 
@@ -45,8 +45,8 @@ const asInstance = (process: Pm2Process): Instance => ({
 export function createRollout(deps: RolloutDeps): Rollout {
   const { pm2, booter, host } = deps;
   const adoption = createAdoption(deps.stateDir);
-  // What preflight saw of a release, for its rollout: how long it answers badly after its boot.
-  const warmUps = new Map<string, number>();
+  // What preflight saw of a release, for its rollout.
+  const proofs = new Map<string, Proof>();
   const keyOf = ({ app, release, deploy }: Target) => `${app.name} ${release.name} ${deploy}`;
 
   const wantedOf = async (target: Target): Promise<Wanted[]> =>
@@ -74,7 +74,7 @@ export function createRollout(deps: RolloutDeps): Rollout {
         io.log.say("nothing to boot aside: the app has no `port`");
         return;
       }
-      warmUps.set(keyOf(target), await preflight(booter, serving, target, io));
+      proofs.set(keyOf(target), await preflight(booter, serving, target, io));
     },
 
     async converge(target, io) {
@@ -97,7 +97,7 @@ export function createRollout(deps: RolloutDeps): Rollout {
         await convergeName(pm2, one, target, io, {
           probeKey: host.probeKey,
           trusted: io.trusted ?? false,
-          warmUpMs: warmUps.get(keyOf(target)),
+          proof: proofs.get(keyOf(target)),
           fits,
         });
       }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { type Answer, ask, describe, isHealthy, question } from "./ask.js";
+import { type Answer, describe, isHealthy } from "./ask.js";
+import { startAsking } from "./asking.js";
 import type { Wanted } from "./definition.js";
 import { diedInWatch, errorLine } from "./faults.js";
 import type { Pm2 } from "./pm2.js";
@@ -35,33 +35,37 @@ export async function watch(pm2: Pm2, wanted: readonly Wanted[], target: Target,
       }
     };
 
-    const over = new AbortController();
-    const either = AbortSignal.any([signal, over.signal]);
     let bad = 0;
-    let last: Answer | undefined;
-    const asking = (async () => {
-      while (app.port !== undefined && !either.aborted) {
-        const answer = await ask({ ...question(app, app.port), signal: either });
-        if (either.aborted) return;
-        if (!isHealthy(app, answer)) {
+    const checkAnswers = () => {
+      if (bad > tolerated)
+        throw diedInWatch(`GET ${app.health.path ?? "/"} ${describe(last)} (${bad} times)`);
+    };
+    let last: Answer = { error: "had no answer" };
+    const asking =
+      app.port !== undefined &&
+      startAsking(app, {
+        askers: 1,
+        pause: () => everyMs,
+        onAnswer(answer) {
+          if (isHealthy(app, answer)) return;
           bad++;
           last = answer;
-        }
-        await sleep(everyMs);
-      }
-    })();
+        },
+        signal,
+      });
     try {
       while (Date.now() < until) {
         await witness.next(Math.max(1, Math.min(250, until - Date.now())), signal);
         signal.throwIfAborted();
         checkEnded();
-        if (bad > tolerated && last) {
-          throw diedInWatch(`GET ${app.health.path ?? "/"} ${describe(last)} (${bad} times)`);
-        }
+        checkAnswers();
       }
+      // Those that hang are known when their time is up.
+      if (asking) await asking.settle();
+      signal.throwIfAborted();
+      checkAnswers();
     } finally {
-      over.abort();
-      await asking;
+      if (asking) await asking.stop();
     }
     const now = await pm2.list();
     for (const { pmId, name, number, restarts } of live) {

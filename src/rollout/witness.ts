@@ -31,8 +31,6 @@ const fresh = (): Sighting => ({
 });
 
 export interface Witness {
-  /** Requests that were sent for somebody to answer. */
-  asked: number;
   of(pmId: number): Sighting;
   /** From now on this process' output goes into the log, what it has printed already included. */
   follow(pmId: number): void;
@@ -89,7 +87,6 @@ export async function createWitness(
   });
 
   return {
-    asked: 0,
     of,
     follow(pmId) {
       if (followed.has(pmId)) return;

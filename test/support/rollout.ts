@@ -33,8 +33,8 @@ export interface Bench {
 }
 
 /** A private PM2, a root for releases and a rollout on both. `end` also works when half of it was made. */
-export async function createBench(wrap: (pm2: Pm2) => Pm2 = (pm2) => pm2): Promise<Bench> {
-  const god = createPrivatePm2();
+export async function createBench(wrap: (pm2: Pm2) => Pm2 = (pm2) => pm2, library?: string): Promise<Bench> {
+  const god = createPrivatePm2(library ? { pm2: library } : {});
   const root = makeTempDir("rollout");
   const pm2 = createPm2({ pm2Home: god.home, deadlineMs: 60_000 });
   const port = await freePort();
