@@ -25,7 +25,7 @@ export interface Packages {
   /** From `full` to `production`, after the build. */
   prune: Argv[];
   build: Argv;
-  /** The package manager, where the server has none and npm fetches it. */
+  /** The package manager, where the server has not the one that is asked for. */
   fetched?: { name: string; argv: Argv };
 }
 
@@ -88,7 +88,7 @@ function program(name: Name, dir: string, pinned: string | undefined, lock: stri
     const own = existsSync(settings)
       ? /^yarnPath:\s*["']?([^"'\n]+)/m.exec(readFileSync(settings, "utf8"))?.[1]?.trim()
       : undefined;
-    if (own) return ["node", own];
+    if (own) return ["node", join(dir, own)];
     // A yarn of the other kind on PATH refuses, so only an unpinned yarn 1 is taken from there.
     if (name === "berry") return byNpm(`@yarnpkg/cli-dist@${version}`, "yarn");
     if (pinned === undefined && onPath("yarn", path)) return ["yarn"];
@@ -200,7 +200,6 @@ export function readPackages(root: string, directory: string, path: string): Pac
       asked.every((group) => Object.keys(group ?? {}).length === 0),
     ...recipes(name, run, file !== undefined),
     build: [...run, "run", "build"],
-    ...(run[0] === "npm" &&
-      name !== "npm" && { fetched: { name: name === "berry" ? "yarn" : name, argv: run } }),
+    ...(run.length > 1 && { fetched: { name: name === "berry" ? "yarn" : name, argv: run } }),
   };
 }

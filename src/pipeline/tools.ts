@@ -16,8 +16,8 @@ export function provideTool(release: Release, { fetched }: Packages): void {
   writeFileSync(join(folderOf(release), fetched.name), `#!/bin/sh\nexec ${quoted} "$@"\n`, { mode: 0o755 });
 }
 
-/** After everything that the server has itself. */
+/** Before what the server has itself, which may be a yarn of the wrong kind. */
 export const withTools = (env: Record<string, string>, release: Release): Record<string, string> => ({
   ...env,
-  PATH: [env.PATH, folderOf(release)].filter(Boolean).join(delimiter),
+  PATH: [folderOf(release), env.PATH].filter(Boolean).join(delimiter),
 });
