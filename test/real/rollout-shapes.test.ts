@@ -204,7 +204,10 @@ test("ecosystem files of every kind are read in a clean process", async () => {
     writeFileSync(join(release.path, "a.cjs"), server);
     writeFileSync(join(release.path, file), source);
     const of = { ...app, pm2: { config: file } } as AppConfig;
-    await bench.rollout.converge(bench.target(of, release, `d${index}`, { NAMED: "named" }), bench.io());
+    await bench.rollout.converge(
+      bench.target(of, release, `${bench.root}${index}`, { NAMED: "named" }),
+      bench.io(),
+    );
     expect(await shown(of), source).toEqual([`named 0 kind${index} online`]);
   }
   const broken = bench.release("kind-broken");

@@ -75,10 +75,10 @@ test("the app sees its number, nothing of the daemon, and its log files keep the
        require("http").createServer((req, res) => res.end("ok")).listen(process.env.PORT);`,
     );
     const io = bench.io();
-    await bench.rollout.converge(bench.target(bench.app(), release, "d5a", { GONE: "soon" }), io);
+    await bench.rollout.converge(bench.target(bench.app(), release, `${bench.root}a`, { GONE: "soon" }), io);
     expect(io.log.text()).toContain("number 0 soon undefined");
     expect(io.log.text()).toContain("number 1 soon undefined");
-    await bench.rollout.converge(bench.target(bench.app(), release, "d5b"), bench.io());
+    await bench.rollout.converge(bench.target(bench.app(), release, `${bench.root}b`), bench.io());
     for (const number of [0, 1]) {
       const log = readFileSync(join(bench.god.home, "logs", `api-out-${number}.log`), "utf8");
       expect(log).toContain(`number ${number} undefined undefined`);
@@ -88,7 +88,7 @@ test("the app sees its number, nothing of the daemon, and its log files keep the
       expect(JSON.stringify(environOf(pid))).not.toContain("do-not-leak");
     }
     const list = await bench.pm2.list();
-    expect(list.map(({ marks }) => marks.deploy)).toEqual(["d5b", "d5b"]);
+    expect(list.map(({ marks }) => marks.deploy)).toEqual([`${bench.root}b`, `${bench.root}b`]);
     expect(JSON.stringify(list)).not.toContain("do-not-leak");
   } finally {
     delete process.env.SECRET_OF_THE_DAEMON;
@@ -189,7 +189,7 @@ test("PM2 killed and gone: the next converge starts it and what was saved, and t
   await deploy("kept", "http");
   await bench.rollout.save();
   process.kill(bench.god.godPid() as number, "SIGKILL");
-  const target = bench.target(bench.app(), bench.release("kept", "http"), "again");
+  const target = bench.target(bench.app(), bench.release("kept", "http"));
   while (existsSync(`/proc/${bench.god.godPid()}`)) await sleep(20);
   rmSync(join(bench.god.home, "pm2.pid"), { force: true });
   expect(await bench.rollout.instances(bench.app())).toEqual([]);

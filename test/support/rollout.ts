@@ -1,6 +1,6 @@
 import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createBooter } from "../../src/adapters/boot.js";
 import { readDefinitions } from "../../src/adapters/pm2/ecosystem.js";
@@ -46,6 +46,8 @@ export async function createBench(wrap: (pm2: Pm2) => Pm2 = (pm2) => pm2, librar
     host: { cores: cpus().length, probeKey: "key-of-the-tests" },
     freeMemory: () => Number.POSITIVE_INFINITY,
   });
+  // Unique on the machine, as a deploy's id is: by it processes are found, and ended.
+  const unique = basename(root);
   let deploys = 0;
   return {
     god,
@@ -73,7 +75,7 @@ export async function createBench(wrap: (pm2: Pm2) => Pm2 = (pm2) => pm2, librar
       cpSync(drain, join(path, ".dropless"), { recursive: true });
       return { name, path };
     },
-    target: (app, release, deploy = `deploy${++deploys}`, env = {}) => ({ app, release, deploy, env }),
+    target: (app, release, deploy = `${unique}-${++deploys}`, env = {}) => ({ app, release, deploy, env }),
     io: (signal = new AbortController().signal) => ({ log: memoryLog(), signal }),
     async end() {
       await pm2.close();
