@@ -125,7 +125,7 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
           },
           h("span", { class: "sign", "aria-hidden": "true" }, look.sign),
           first ? h("a", { href: deployLink(id, first) }, name) : h("span", null, name),
-          h("span", { class: "faint" }, status === "pending" ? null : duration(ms) || look.word),
+          h("span", { class: "faint" }, duration(ms)),
           h("span", { class: "visually-hidden" }, look.word),
         );
       }),

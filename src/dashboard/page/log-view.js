@@ -35,12 +35,15 @@ export function createLogView({ link, onState }) {
   let rowHeight = 20;
   let charWidth = 7.5;
 
+  let digits = 0;
+  const digitsNeeded = () => Math.max(4, String(lines.count + lines.dropped).length);
+
   const measure = () => {
     const box = probe.getBoundingClientRect();
     if (box.height === 0) return;
     rowHeight = box.height;
     charWidth = box.width / 100;
-    const digits = Math.max(4, String(lines.count + lines.dropped).length);
+    digits = digitsNeeded();
     element.style.setProperty("--digits", String(digits));
     // The numbers' column, the gap behind it, and a character to spare.
     const room = element.clientWidth - (digits + 4) * charWidth;
@@ -55,6 +58,7 @@ export function createLogView({ link, onState }) {
 
   const paint = () => {
     planned = false;
+    if (digitsNeeded() !== digits) measure();
     const height = `${lines.rows * rowHeight}px`;
     if (space.style.height !== height) space.style.height = height;
     if (following) toTop(element.scrollHeight);

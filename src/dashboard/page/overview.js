@@ -259,6 +259,7 @@ function instanceTable(instances, live) {
 /** @param {any} deploy */
 function deployRow(deploy) {
   const { id, app, status, commit, receipt, position, error, trigger, createdAt, ref } = deploy;
+  const step = deploy.steps.find((/** @type {any} */ one) => one.status === "running")?.name;
   const what = position
     ? position > 1
       ? `number ${position} in the queue`
@@ -279,9 +280,9 @@ function deployRow(deploy) {
         h("span", null, triggerWord(trigger)),
         when(createdAt),
         what && h("span", null, what),
+        step && h("span", null, `in ${step}`),
         receipt && h("span", { class: receipt.failed > 0 ? "trouble" : null }, receiptText(receipt)),
         error && status !== "skipped" && h("span", { class: "trouble" }, error.message),
-        deploy.supersededBy && h("span", null, `by ${short(deploy.supersededBy)}`),
       ),
     ),
   );

@@ -20,6 +20,8 @@ export function createSignIn({ why, onSignedIn }) {
     { class: "card sign-in" },
     h("h1", { tabindex: -1 }, "Sign in"),
     why && h("p", { role: "status" }, why),
+    // Without a name beside it, password managers do not know what they keep.
+    h("input", { name: "username", autocomplete: "username", value: "dropless", hidden: true }),
     h("label", null, "Your token", token),
     trouble,
     go,
