@@ -7,7 +7,6 @@ import {
   megabytes,
   plural,
   receiptText,
-  short,
   statusLook,
   statusNames,
   triggerWord,
