@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 
 /** Set by the page on every call that changes something; a form or a link of another page cannot set it. */
-export const pageHeader = "x-dropless-page";
+const pageHeader = "x-dropless-page";
 
 const hostOf = (url: string): string | undefined => {
   try {
