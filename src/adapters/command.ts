@@ -115,7 +115,7 @@ export async function runCommand(options: CommandOptions): Promise<void> {
     throw new Fault(
       `${options.what}_timed_out`,
       `\`${shown(command)}\` was stopped because it took longer than ${Math.round(options.timeoutMs / 1000)} s`,
-      `Raise the app's timeouts.${options.what} when it needs that long; the log shows where it stood.`,
+      `Raise the app's timeouts.${options.what === "hook" ? "migrate" : options.what} when it needs that long; the log shows where it stood.`,
     );
   }
   if (error) {

@@ -110,7 +110,8 @@ export async function conclude(context: Context, stop: Stop): Promise<Outcome> {
   }
   await receipt.end();
   await discard();
-  const failed = unseen || recorder.deploy.previous === undefined;
+  const quiet = unseen && (recorder.deploy.receipt?.failed ?? 0) === 0;
+  const failed = quiet || recorder.deploy.previous === undefined;
   // The dump still names what was live; a withdrawn first deploy must not come back with it.
   if (recorder.deploy.previous === undefined) await rollout.save().catch(() => {});
   return { status: canceled ? "canceled" : failed ? "failed" : "rolled_back", error };

@@ -217,6 +217,31 @@ test("instances that were broken beside the old ones have been seen, though none
   expect(await world.run()).toMatchObject({ status: "rolled_back" });
 });
 
+test("where the probe saw failures, users did as well, though no instance was replaced", async () => {
+  const world = await setUp(false);
+  world.faults.converge = new Fault("unhealthy", "It answered 500", "Mend it.");
+  const startProbe = () => ({ stop: async () => ({ probes: 10, failed: 1, maxGapMs: 300 }) });
+  expect(await world.run(undefined, { startProbe })).toMatchObject({ status: "rolled_back" });
+});
+
+test.each([
+  ["npm error code ENOSPC", "disk_full"],
+  [
+    "npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync.",
+    "install_failed",
+  ],
+])("what a command printed says more than its exit code: %s", async (text, code) => {
+  const world = await setUp(false);
+  const outcome = await world.run(undefined, {
+    run: async ({ log }) => {
+      log.write("stderr", Buffer.from(`${text}\nnpm error A complete log of this run can be found in: …\n`));
+      throw new Fault("install_failed", "`npm ci` ended with exit code 1", "");
+    },
+  });
+  expect(outcome).toMatchObject({ status: "failed", error: { code, step: "install" } });
+  expect(outcome).not.toMatchObject({ error: { message: "`npm ci` ended with exit code 1" } });
+});
+
 test("an adopted app whose first deploy fails runs as it had", async () => {
   const world = createWorld(join(tempDir(), "app"));
   world.world.instances = [instance(1), instance(2)];

@@ -72,6 +72,9 @@ describe("a mirror", () => {
     );
     expect(await git.changedFiles("f".repeat(40), merged)).toBeUndefined();
     expect(await git.commit(first)).toEqual({ sha: first, author: "Ada Example", message: "one\n\nwhy" });
+    repo.commit({}, "\u001b[2Jboo\u202e\n\nbody");
+    await git.fetch(io());
+    expect((await git.commit(repo.head())).message).toBe("[2Jboo \n\nbody");
     const elsewhere = await git.resolve("elsewhere");
     expect(await git.onBranch([elsewhere, first, "0".repeat(40), "--help", side])).toEqual([first, side]);
     await expect(git.onBranch([elsewhere])).rejects.toMatchObject({ code: "commit_not_on_branch" });
