@@ -12,8 +12,12 @@ setUp();
 // Only now there is something built to import.
 const { createClient } = await import("../dist/http/client.js");
 
+const world = await createWorld().catch((error) => {
+  const missing = error.code === "ENOENT" ? "git is not installed, or not in PATH" : error.message;
+  process.stderr.write(`✘ The demo cannot begin: ${missing}\n`);
+  process.exit(2);
+});
 const screen = createScreen();
-const world = await createWorld();
 let load;
 let client;
 let stopping;

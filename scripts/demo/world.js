@@ -8,10 +8,11 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
-const project = resolve(import.meta.dirname, "../..");
+const project = fileURLToPath(new URL("../..", import.meta.url));
 
 const freePort = () =>
   new Promise((done, fail) => {

@@ -1,7 +1,7 @@
 import { Fault } from "../../domain/fault.js";
 import type { DeployView } from "../../http/wire.js";
 import type { Shell } from "../command.js";
-import { exitOfStatus } from "../exit.js";
+import { exitCode, exitOfStatus } from "../exit.js";
 import type { Session } from "../session.js";
 import { safeLine } from "../text.js";
 import { watchDeploy } from "../watch.js";
@@ -27,7 +27,7 @@ async function printEvents(session: Session, deploy: DeployView, follow: boolean
   const { terminal: t } = session;
   for await (const event of session.client().followEvents(deploy.id)) {
     t.json(event);
-    if (event.event === "end") return follow ? exitOfStatus(event.data.status) : 0;
+    if (event.event === "end") return follow ? exitOfStatus(event.data.status) : exitCode.done;
   }
   return 0;
 }
@@ -36,14 +36,25 @@ async function logs(session: Session, idOrApp: string | undefined, follow: boole
   const deploy = await deployOf(session, idOrApp);
   if (follow && !session.json) return watchDeploy(session, deploy.id);
   if (session.json && (follow || deploy.finishedAt)) return printEvents(session, deploy, follow);
+  let number = 0;
+  for await (const text of linesOf(session.client().logs(deploy.id))) {
+    number++;
+    // What there is until now of a deploy that runs: without an end, so without the events' way.
+    if (session.json)
+      session.terminal.json({ event: "log", deploy: deploy.id, data: { line: number, text } });
+    else session.terminal.line(safeLine(text));
+  }
+  return exitCode.done;
+}
+
+async function* linesOf(pieces: AsyncIterable<string>): AsyncGenerator<string> {
   let rest = "";
-  for await (const piece of session.client().logs(deploy.id)) {
+  for await (const piece of pieces) {
     const lines = (rest + piece).split("\n");
     rest = lines.pop() ?? "";
-    for (const line of lines) session.terminal.line(safeLine(line));
+    yield* lines;
   }
-  if (rest) session.terminal.line(safeLine(rest));
-  return 0;
+  if (rest) yield rest;
 }
 
 export function addLogs({ program, action }: Shell): void {
