@@ -3,7 +3,7 @@ import { type Deploy, isByPerson, type Queued, type Trigger } from "../domain/de
 import type { Waiting } from "./store.js";
 
 /** How often a delivery may be repeated after its deploy has failed. */
-export const maxRepeats = 5;
+const maxRepeats = 5;
 
 /** May a repeated delivery start a new deploy in place of the one it made before? */
 export const mayRepeat = (earlier: Deploy): boolean =>

@@ -239,4 +239,4 @@ export async function bench(
     client: async (token: string = operators.admin) => createClient({ url: await listen(), token }),
   };
 }
-export type Bench = Awaited<ReturnType<typeof bench>>;
+type Bench = Awaited<ReturnType<typeof bench>>;

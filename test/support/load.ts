@@ -1,2 +1,2 @@
 /** The load generator is shared with the benchmarks, which are plain JavaScript. */
-export { type Load, type LoadResult, startLoad } from "../../scripts/bench/lib/load.js";
+export { type Load, startLoad } from "../../scripts/bench/lib/load.js";

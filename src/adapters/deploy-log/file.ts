@@ -2,7 +2,7 @@ import { type FileHandle, open, truncate } from "node:fs/promises";
 import { type Place, placeOf } from "./record.js";
 
 /** More than the longest record: 16,384 characters of up to six bytes each, and what stands around them. */
-export const block = 131_072;
+const block = 131_072;
 const newline = 0x0a;
 
 /**
