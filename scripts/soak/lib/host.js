@@ -1,0 +1,184 @@
+/**
+ * A real daemon (dist/main.js) with a PM2, repositories and apps of its own; everything private, temporary, and
+ * on 127.0.0.1.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { createHash, createHmac, randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { createPrivatePm2 } from "../../bench/lib/pm2.js";
+
+const main = join(import.meta.dirname, "../../../dist/main.js");
+
+export const freePort = () =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+
+const app = (port, text) => `
+import http from "node:http";
+http.createServer((req, res) => res.end(${JSON.stringify(text)})).listen(Number(process.env.PORT) || ${port});
+`;
+
+/** `names`: the apps; `block`: what each one's configuration says beyond the smallest. */
+export async function createHost(names, block = () => ({})) {
+  const dir = mkdtempSync(join(tmpdir(), "dropless-soak-"));
+  const pm2 = createPrivatePm2();
+  const [port, secret, token] = [
+    await freePort(),
+    randomBytes(24).toString("hex"),
+    randomBytes(24).toString("hex"),
+  ];
+  const env = {
+    PATH: pm2.env.PATH,
+    HOME: pm2.env.HOME,
+    GIT_CONFIG_NOSYSTEM: "1",
+    GIT_AUTHOR_NAME: "Soak",
+    GIT_AUTHOR_EMAIL: "soak@example.com",
+    GIT_COMMITTER_NAME: "Soak",
+    GIT_COMMITTER_EMAIL: "soak@example.com",
+  };
+  const repos = {};
+  for (const name of names) {
+    const [origin, work] = [join(dir, "git/acme", `${name}.git`), join(dir, "work", name)];
+    for (const path of [origin, work]) mkdirSync(path, { recursive: true });
+    const git = (...args) => execFileSync("git", args, { cwd: work, env, encoding: "utf8" }).trim();
+    execFileSync("git", ["init", "-q", "--bare", "-b", "main", origin], { env });
+    git("init", "-q", "-b", "main");
+    git("remote", "add", "origin", origin);
+    repos[name] = { origin, work, git, port: await freePort(), commits: 0 };
+  }
+
+  writeFileSync(
+    join(dir, "dropless.yaml"),
+    JSON.stringify({
+      dataDir: join(dir, "data"),
+      server: { port },
+      pm2Home: pm2.home,
+      tokens: [{ name: "soak", scope: "admin", sha256: createHash("sha256").update(token).digest("hex") }],
+      apps: Object.fromEntries(
+        names.map((name) => [
+          name,
+          {
+            repository: repos[name].origin,
+            root: join(dir, "srv", name),
+            secrets: ["env:SOAK_SECRET"],
+            port: repos[name].port,
+            pm2: { script: "server.js", name, instances: 1, exec_mode: "cluster" },
+            health: { path: "/", successes: 1, soak: "200ms", watch: "200ms" },
+            drain: { timeout: "5s" },
+            ...block({ name, dir }),
+          },
+        ]),
+      ),
+    }),
+  );
+
+  let child;
+  const said = [];
+  async function start() {
+    child = spawn(process.execPath, [main], {
+      cwd: dir,
+      env: { ...env, DROPLESS_CONFIG: join(dir, "dropless.yaml"), SOAK_SECRET: secret },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const keep = (line) => said.push(line) > 200 && said.shift();
+    createInterface({ input: child.stderr }).on("line", keep);
+    await new Promise((resolve, reject) => {
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        keep(line);
+        if (line.includes('"msg":"ready"')) resolve();
+      });
+      child.once("exit", (code) => reject(new Error(`the daemon ended with ${code}:\n${said.join("\n")}`)));
+    });
+  }
+
+  const url = `http://127.0.0.1:${port}`;
+  async function get(path) {
+    const answer = await fetch(url + path, { headers: { authorization: `Bearer ${token}` } });
+    return { status: answer.status, body: await answer.json() };
+  }
+
+  return {
+    dir,
+    port,
+    token,
+    repos,
+    start,
+    get,
+    /** A new commit of an app, on its branch at the origin. */
+    commit(name, files = {}) {
+      const { work, git, port } = repos[name];
+      const n = ++repos[name].commits;
+      const all = { "server.js": app(port, `${name} ${n}`), "package.json": '{"type":"module"}', ...files };
+      for (const [path, text] of Object.entries(all)) writeFileSync(join(work, path), text);
+      git("add", "-A");
+      git("commit", "-q", "--allow-empty", "-m", `change ${n}`);
+      git("push", "-q", "origin", "main");
+      return git("rev-parse", "HEAD");
+    },
+    /** A signed push, as GitHub sends it; what `fetch` and `http.request` need of it. */
+    push(name, sha) {
+      const body = JSON.stringify({
+        ref: "refs/heads/main",
+        before: randomBytes(20).toString("hex"),
+        after: sha,
+        deleted: false,
+        head_commit: { id: sha, message: "a change", author: { name: "Soak" } },
+        repository: { full_name: `acme/${name}` },
+      });
+      const headers = {
+        "content-type": "application/json",
+        "x-github-event": "push",
+        "x-github-delivery": randomBytes(16).toString("hex"),
+        "x-hub-signature-256": `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`,
+      };
+      return { body, headers };
+    },
+    async deliver(name, sha) {
+      const { body, headers } = this.push(name, sha);
+      const answer = await fetch(`${url}/webhooks/deploy`, { method: "POST", body, headers });
+      return answer.json();
+    },
+    /** Asks until `wanted` holds for the answer. */
+    async until(path, wanted, seconds = 120) {
+      const deadline = Date.now() + seconds * 1000;
+      for (;;) {
+        const { body } = await get(path);
+        if (wanted(body)) return body;
+        if (Date.now() > deadline) throw new Error(`${path} is still ${JSON.stringify(body).slice(0, 2000)}`);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    },
+    rssMb: () =>
+      Math.round(
+        Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) / 1024,
+      ),
+    said: () => said.join("\n"),
+    async end() {
+      if (child && child.exitCode === null) {
+        const exited = new Promise((resolve) => child.once("exit", resolve));
+        child.kill("SIGTERM");
+        const late = setTimeout(() => child.kill("SIGKILL"), 30_000);
+        await exited;
+        clearTimeout(late);
+      }
+      await pm2.end();
+      rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    },
+  };
+}
+
+/** p50, p99 and the largest of some milliseconds, as a text. */
+export function spread(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share) =>
+    Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
+  return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`;
+}
