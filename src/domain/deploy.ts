@@ -41,8 +41,8 @@ interface Facts {
   ref: string;
   commit: Commit;
   /**
-   * Every sha this deploy stands for: its own and, from its start on, those of the deploys that it superseded
-   * while it waited (a burst makes thousands). Newest delivery first. A person's deploy carries them on for
+   * Every sha this deploy stands for: its own and, while it runs, those of the deploys that it superseded while
+   * it waited (a burst makes thousands). Newest delivery first. A person's deploy carries them on for
    * those that supersede it, and deploys what was asked for nevertheless.
    */
   standsFor: string[];

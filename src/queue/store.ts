@@ -24,8 +24,9 @@ export interface Store {
   /** Succeeded deploys that have a release, newest first; as many as anybody could go back to. */
   succeeded(app: string): Deploy[];
   waiting(): Waiting[];
+  /** With all that it stands for. */
   running(): Running | undefined;
-  /** The shas of a deploy and of all whose place it has taken over, newest first, each once. */
+  /** The shas of a deploy and of all whose place it has taken over, newest first, each once; see Deploy. */
   standsFor(id: string): string[];
   /** The deploy that a delivery has made, found by the body it had or else by its id. */
   remembered(app: string, delivery: Delivery): Deploy | undefined;
@@ -35,6 +36,8 @@ export interface Store {
   setApp(name: string, state: AppState): void;
   /** The deploy that a token was given out with. */
   tokenOwner(tokenSha256: string): string | undefined;
-  /** Ids of a deploy and of those that superseded it, one after the other; the last one is the final one. */
-  heirs(id: string): string[];
+  /** Is this deploy one of those that superseded `owner`, one after the other, or `owner` itself? */
+  isHeir(owner: string, id: string): boolean;
+  /** The deploy at the end of those that superseded this one, one after the other; or this one. */
+  lastHeir(id: string): Deploy | undefined;
 }

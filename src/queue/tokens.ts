@@ -13,10 +13,7 @@ export const hashToken = (token: string): string => createHash("sha256").update(
 /** A deploy's token reads that deploy and those that supersede it, until an hour after the final one's end. */
 export function tokenReads(store: Store, token: string, id: string, now: number): boolean {
   const owner = store.tokenOwner(hashToken(token));
-  if (owner === undefined) return false;
-  const heirs = store.heirs(owner);
-  if (!heirs.includes(id)) return false;
-  const last = store.get(heirs.at(-1) ?? owner);
-  if (last === undefined) return false;
-  return !isEnded(last) || now <= Date.parse(last.finishedAt) + afterlifeMs;
+  if (owner === undefined || !store.isHeir(owner, id)) return false;
+  const last = store.lastHeir(owner);
+  return last !== undefined && (!isEnded(last) || now <= Date.parse(last.finishedAt) + afterlifeMs);
 }

@@ -127,12 +127,18 @@ test("whatever happens in whatever order, the queue keeps its word", async () =>
         }
         expect(b.store.waiting()).toEqual([]);
         for (const { sha: asked, deploy } of promised) {
-          const heirs = b.store.heirs(deploy).map((id) => b.queue.get(id));
+          const heirs: Deploy[] = [];
+          for (let it = b.queue.get(deploy); it; it = b.queue.get((isEnded(it) && it.supersededBy) || ""))
+            heirs.push(it);
+          for (const heir of heirs) expect(b.store.isHeir(deploy, heir.id)).toBe(true);
+          for (const id of known.keys())
+            expect(b.store.isHeir(deploy, id)).toBe(heirs.some((heir) => heir.id === id));
           const last = heirs.at(-1);
+          expect(b.store.lastHeir(deploy)).toEqual(last);
           expect(last && isEnded(last) && last.status).not.toBe("superseded");
-          const rejected = heirs.some((it) => it?.trigger === "rollback");
+          const rejected = heirs.some((it) => it.trigger === "rollback");
           // Taken up by the deploy that ran in its stead, unless a person went back or canceled that one.
-          if (last && "startedAt" in last && !rejected) expect(last.standsFor).toContain(asked);
+          if (last && "startedAt" in last && !rejected) expect(b.store.standsFor(last.id)).toContain(asked);
         }
       } finally {
         await b.close();

@@ -57,6 +57,5 @@ test("nothing acknowledged is lost: kill -9 in the middle of a burst, again and 
   expect(acknowledged.length).toBeGreaterThan(8 * 20);
   for (const id of acknowledged) expect(store.get(id)).toBeDefined();
   // Each one is what it was superseded by in the end: it ran, runs, or waits.
-  for (const id of acknowledged)
-    expect(store.get(store.heirs(id).at(-1) ?? "")?.status).not.toBe("superseded");
+  for (const id of acknowledged) expect(store.lastHeir(id)?.status).toMatch(/queued|running|succeeded/);
 });

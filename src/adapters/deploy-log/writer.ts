@@ -135,7 +135,7 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
     // What is said in one go is written in one go.
     await (gathering ? pause(gatherMs) : null);
     gathering = false;
-    while (place === undefined || pending.length > 0) {
+    while (pending.length > 0 || (place === undefined && !closed)) {
       try {
         if (place === undefined) place = await goOn();
         else await writeBatch(place);

@@ -4,15 +4,10 @@ import type { Row } from "./driver.js";
 /** `standsFor` is no part of the stored body: a burst would make it thousands long, in each of thousands. */
 export const toBody = ({ standsFor: _, ...facts }: Deploy): string => JSON.stringify(facts);
 
-/** A row as a deploy. Only one that has started and was not superseded stands for more than its own commit. */
-export function toDeploy(row: Row, standsFor: (place: number, seq: number) => string[]): Deploy {
+/** A row as a deploy; it stands for its own commit, the store adds to that where it matters. */
+export function toDeploy(row: Row): Deploy {
   const facts = JSON.parse(String(row.body)) as Omit<Deploy, "standsFor">;
-  const alone = facts.status === "queued" || facts.status === "superseded";
-  const own = facts.commit.sha === "" ? [] : [facts.commit.sha];
-  return {
-    ...facts,
-    standsFor: alone ? own : standsFor(Number(row.place), Number(row.seq)),
-  } as Deploy;
+  return { ...facts, standsFor: facts.commit.sha === "" ? [] : [facts.commit.sha] } as Deploy;
 }
 
 export const isQueued = (deploy: Deploy): deploy is Queued => deploy.status === "queued";

@@ -69,7 +69,6 @@ function createStore(db: Database, release: () => void): Store & { close(): void
     ),
     update: db.prepare("UPDATE deploys SET status = ?, sha = ?, superseded_by = ?, body = ? WHERE id = ?"),
     get: db.prepare("SELECT seq, place, body FROM deploys WHERE id = ?"),
-    seq: db.prepare("SELECT seq FROM deploys WHERE id = ?"),
     waiting: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'queued' ORDER BY place"),
     running: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'running'"),
     succeeded: db.prepare(
@@ -93,12 +92,8 @@ function createStore(db: Database, release: () => void): Store & { close(): void
     app: db.prepare("SELECT state FROM apps WHERE name = ?"),
     setApp: db.prepare("INSERT OR REPLACE INTO apps (name, state) VALUES (?, ?)"),
     tokenOwner: db.prepare("SELECT id FROM deploys WHERE token_sha256 = ?"),
-    heirs: db.prepare(
-      `WITH RECURSIVE heirs (id, next) AS (
-         SELECT id, superseded_by FROM deploys WHERE id = ?
-         UNION ALL
-         SELECT deploys.id, deploys.superseded_by FROM deploys JOIN heirs ON deploys.id = heirs.next
-       ) SELECT id FROM heirs`,
+    lastOfPlace: db.prepare(
+      "SELECT id, seq, place, superseded_by, body FROM deploys WHERE place = ? ORDER BY seq DESC LIMIT 1",
     ),
   };
   let depth = 0;
@@ -133,10 +128,27 @@ function createStore(db: Database, release: () => void): Store & { close(): void
     }
   }
 
-  const standsFor = (place: number, seq: number): string[] => [
-    ...new Set(sql.standsFor.all(place, seq).map((row) => String(row.sha))),
-  ];
-  const one = (row: Row | undefined) => row && toDeploy(row, standsFor);
+  function standsFor(id: string): string[] {
+    const row = sql.get.get(id);
+    if (!row) return [];
+    return [...new Set(sql.standsFor.all(row.place ?? 0, row.seq ?? 0).map(({ sha }) => String(sha)))];
+  }
+
+  /**
+   * Who superseded a deploy, in runs: in one place each supersedes the one before it; the last of a place may
+   * have been superseded by one in another. So a chain of thousands is a step or two.
+   */
+  function* runsOfHeirs(id: string): Generator<{ place: number; from: number; last: Row }> {
+    for (let row = sql.get.get(id); row; ) {
+      const last = sql.lastOfPlace.get(row.place ?? 0);
+      if (!last) return;
+      yield { place: Number(row.place), from: Number(row.seq), last };
+      const next = last.superseded_by;
+      row = typeof next === "string" ? sql.get.get(next) : undefined;
+    }
+  }
+
+  const one = (row: Row | undefined) => row && toDeploy(row);
 
   return {
     transaction,
@@ -151,7 +163,7 @@ function createStore(db: Database, release: () => void): Store & { close(): void
     },
     get: (id) => one(sql.get.get(id)),
     list({ app, status, limit, before }) {
-      const from = before === undefined ? undefined : (sql.seq.get(before)?.seq ?? 0);
+      const from = before === undefined ? undefined : (sql.get.get(before)?.seq ?? 0);
       const where = [
         ...(app === undefined ? [] : [["app = ?", app] as const]),
         ...(status === undefined ? [] : [["status = ?", status] as const]),
@@ -161,27 +173,24 @@ function createStore(db: Database, release: () => void): Store & { close(): void
       const rows = db
         .prepare(`SELECT seq, place, body FROM deploys ${condition} ORDER BY seq DESC LIMIT ?`)
         .all(...where.map(([, value]) => value), limit + 1);
-      const deploys = rows.slice(0, limit).map((row) => toDeploy(row, standsFor));
+      const deploys = rows.slice(0, limit).map((row) => toDeploy(row));
       return { deploys, ...(rows.length > limit && { next: deploys.at(-1)?.id }) };
     },
     succeeded: (app) =>
       sql.succeeded
         .all(app)
-        .map((row) => toDeploy(row, standsFor))
+        .map((row) => toDeploy(row))
         .filter((deploy) => "release" in deploy && deploy.release !== undefined),
     waiting: () =>
       sql.waiting.all().flatMap((row) => {
-        const deploy = toDeploy(row, standsFor);
+        const deploy = toDeploy(row);
         return isQueued(deploy) ? [{ deploy, place: Number(row.place) }] : [];
       }),
     running() {
       const deploy = one(sql.running.get());
-      return deploy && isRunning(deploy) ? deploy : undefined;
+      return deploy && isRunning(deploy) ? { ...deploy, standsFor: standsFor(deploy.id) } : undefined;
     },
-    standsFor(id) {
-      const row = sql.get.get(id);
-      return row ? standsFor(Number(row.place), Number(row.seq)) : [];
-    },
+    standsFor,
     remembered(app, { id, bodySha256 }) {
       const deploy = (sql.byBody.get(app, bodySha256) ?? sql.byDelivery.get(app, id))?.deploy;
       return typeof deploy === "string" ? one(sql.get.get(deploy)) : undefined;
@@ -195,7 +204,13 @@ function createStore(db: Database, release: () => void): Store & { close(): void
     app: (name) => JSON.parse(String(sql.app.get(name)?.state ?? "{}")) as AppState,
     setApp: (name, state) => void write(() => sql.setApp.run(name, JSON.stringify(state))),
     tokenOwner: (tokenSha256) => sql.tokenOwner.get(tokenSha256)?.id as string | undefined,
-    heirs: (id) => sql.heirs.all(id).map((row) => String(row.id)),
+    isHeir(owner, id) {
+      const row = sql.get.get(id);
+      for (const { place, from } of runsOfHeirs(owner))
+        if (row?.place === place && Number(row.seq) >= from) return true;
+      return false;
+    },
+    lastHeir: (id) => one([...runsOfHeirs(id)].at(-1)?.last),
     close() {
       db.close();
       release();

@@ -94,8 +94,9 @@ test("heirs are followed to the last one", () => {
   for (const n of [1, 2, 3]) s.add(deploy(n), { tokenSha256: `t${n}`, place: 1 });
   s.update(superseded(deploy(1), "d2", 0));
   s.update(superseded(deploy(2), "d3", 0));
-  expect(s.heirs("d1")).toEqual(["d1", "d2", "d3"]);
-  expect(s.heirs("d3")).toEqual(["d3"]);
+  expect(["d1", "d2", "d3", "d4"].map((id) => s.isHeir("d2", id))).toEqual([false, true, true, false]);
+  expect(s.lastHeir("d1")?.id).toBe("d3");
+  expect(s.lastHeir("d4")).toBeUndefined();
   expect(s.standsFor("d3")).toEqual([sha(3), sha(2), sha(1)]);
   expect(s.standsFor("d2")).toEqual([sha(2), sha(1)]);
 });
