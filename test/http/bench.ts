@@ -239,4 +239,3 @@ export async function bench(
     client: async (token: string = operators.admin) => createClient({ url: await listen(), token }),
   };
 }
-type Bench = Awaited<ReturnType<typeof bench>>;
