@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:f
 import { dirname, join } from "node:path";
 
 /** A file's text; null removes it; `link` makes a symlink, `mode` an executable. */
-export type FileContent = string | Buffer | null | { link: string } | { text: string; mode: number };
+type FileContent = string | Buffer | null | { link: string } | { text: string; mode: number };
 export type Files = Record<string, FileContent>;
 
 export interface Repo {
