@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import type { Booter } from "../rollout/boot.js";
 import { cleanEnvironment } from "./environment.js";
 import { markerName, reap } from "./processes.js";
+import { accountOf } from "./user.js";
 
 /** Milliseconds between TERM and KILL. */
 const graceMs = 2000;
@@ -10,10 +11,17 @@ const graceMs = 2000;
 /** Boots processes in a group of their own, with a clean environment. */
 export function createBooter(): Booter {
   return {
-    boot({ command: [file, ...args], cwd, env, marker, onOutput, onMessage, onExit }) {
+    boot({ command: [file, ...args], cwd, user, group, env, marker, onOutput, onMessage, onExit }) {
+      const account = user !== undefined && process.getuid?.() === 0 ? accountOf(user, group) : undefined;
       const child = spawn(file, args, {
         cwd,
-        env: { ...cleanEnvironment(), ...env, [markerName]: marker },
+        ...(account && { uid: account.uid, gid: account.gid }),
+        env: {
+          ...cleanEnvironment(),
+          ...(account && { HOME: account.home }),
+          ...env,
+          [markerName]: marker,
+        },
         detached: true,
         stdio: ["ignore", "pipe", "pipe", "ipc"],
       });

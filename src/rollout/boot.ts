@@ -2,6 +2,9 @@
 interface BootSpec {
   command: readonly [string, ...string[]];
   cwd: string;
+  /** By name or number; only where dropless runs as root. */
+  user?: string;
+  group?: string;
   /** The app's whole environment. */
   env: Record<string, string>;
   /** The same for all processes of a deploy: by it what is left over is found again, also after a crash. */

@@ -1,8 +1,8 @@
-import { existsSync, realpathSync } from "node:fs";
-import { dirname, extname, isAbsolute, join, relative, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { extname, join } from "node:path";
 import type { AppConfig } from "../config/schema.js";
 import { Fault } from "../domain/fault.js";
-import { scriptMissing } from "./faults.js";
+import { files, place, scriptOf, stableFile } from "./paths.js";
 import type { Mode, StartSpec } from "./pm2.js";
 import type { Target } from "./types.js";
 
@@ -21,6 +21,8 @@ export interface Wanted {
   /** The same process without PM2, for preflight, and what it needs in its environment. */
   command: readonly [string, ...string[]];
   aside: Record<string, string>;
+  /** Who it runs as, when that is not who runs PM2. */
+  account: { user?: string; group?: string };
   spec(number: number): StartSpec;
 }
 
@@ -32,17 +34,9 @@ const aliases: Record<string, string> = {
   interpreter_args: "node_args",
   interpreterArgs: "node_args",
 };
-const files = [
-  ..."out_file out output out_log error_file error err err_file err_log log_file log pid_file pid".split(" "),
-];
 const notNode = /\.(sh|py|rb|php|pl|coffee|ls|tsx?)$/;
 /** They run the app in a process of their own, which a preload in them does not reach. */
 const launchers = /(^|\/)(npm|npx|pnpm|yarn|bun|bash|sh)$/;
-
-const isInside = (path: string, folder: string): boolean => {
-  const way = relative(folder, path);
-  return way === "" || (!way.startsWith("..") && !isAbsolute(way));
-};
 
 const stringified = (env: unknown): Record<string, string> =>
   Object.fromEntries(
@@ -73,39 +67,6 @@ function unalias(definition: Definition): Definition {
     delete plain[alias];
   }
   return plain;
-}
-
-/** A path of the definition as it is in the release, whatever place the file was written for. */
-function place(path: string, base: string, release: string): string {
-  if (!isAbsolute(path)) return resolve(base, path);
-  if (isInside(path, release)) return path;
-  // `cwd: /srv/api/current` or a checkout elsewhere: the release takes its place.
-  return base;
-}
-
-/**
- * Relative log files would be pruned with their release; they go where shared files are. A folder that is
- * itself linked out of the release stays as it is.
- */
-function stableFile(value: string, cwd: string, target: Target): string {
-  if (isAbsolute(value) || value.startsWith("~") || value === "NULL") return value;
-  const file = resolve(cwd, value);
-  if (!isInside(file, target.release.path)) return file;
-  const folder = dirname(file);
-  if (existsSync(folder) && !isInside(realpathSync(folder), realpathSync(target.release.path))) return file;
-  return join(target.app.root, "shared", relative(target.release.path, file));
-}
-
-function scriptOf(script: unknown, cwd: string, base: string): { script: string; file: boolean } {
-  const text = String(script ?? "");
-  if (text === "") throw scriptMissing("(no `script` is named)");
-  // A whole command line: PM2 gives it to a shell.
-  if (text.includes(" ") && !existsSync(resolve(cwd, text))) return { script: text, file: false };
-  for (const folder of [cwd, base]) {
-    if (existsSync(resolve(folder, text))) return { script: resolve(folder, text), file: true };
-  }
-  if (!text.includes("/") && !/\.[cm]?[jt]sx?$/.test(text)) return { script: text, file: false };
-  throw scriptMissing(text);
 }
 
 const nameOf = (definition: Definition, app: AppConfig, single: boolean): string => {
@@ -170,6 +131,7 @@ function wantedOf(
   if (definition.port !== undefined) own.PORT = String(definition.port);
   else if (serves && app.port !== undefined && app.env.PORT === undefined) own.PORT ??= String(app.port);
 
+  const user = definition.uid ?? definition.user;
   const instanceVar = String(definition.instance_var ?? "NODE_APP_INSTANCE");
   const interpreters: Record<string, string> = {
     ".sh": "bash",
@@ -188,6 +150,10 @@ function wantedOf(
     count: instanceCount(definition.instances, cores),
     serves,
     reports,
+    account: {
+      ...(user !== undefined && { user: String(user) }),
+      ...(definition.gid !== undefined && { group: String(definition.gid) }),
+    },
     // Behind `npm start` or a shell script the preload finds the app's Node this way, to move its port.
     aside: !reports && existsSync(preload) ? { NODE_OPTIONS: `--require ${JSON.stringify(preload)}` } : {},
     command: isNode

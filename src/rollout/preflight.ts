@@ -55,6 +55,7 @@ export async function preflight(
   const end = boot({
     command: wanted.command,
     cwd: spec.definition.cwd,
+    ...wanted.account,
     env: {
       ...spec.env,
       ...wanted.aside,

@@ -41,7 +41,12 @@ test("instances started by hand are adopted, and a following deploy fails nothin
   await bench.rollout.converge(bench.target(app, bench.release("adopted", "http")), io);
   expect(io.log.text()).toContain("adopting 2 instances");
   expect(await shown(app)).toEqual(["api 0 adopted online", "api 1 adopted online"]);
-  const load = await startLoad({ port: bench.port, clients: 8, handlers: [0, 50] });
+  const load = await startLoad({
+    port: bench.port,
+    clients: 8,
+    kinds: ["keep-alive", "fresh"],
+    handlers: [0, 50],
+  });
   await bench.rollout.converge(bench.target(app, bench.release("second", "http")), bench.io());
   expect((await load.stop()).failures).toEqual([]);
   expect(await shown(app)).toEqual(["api 0 second online", "api 1 second online"]);
@@ -124,7 +129,12 @@ test("an ecosystem file with a web app and a worker: each as the file says, and 
     "worker 0 eco1 online",
     "worker 1 eco1 online",
   ]);
-  const load = await startLoad({ port: bench.port, clients: 6, handlers: [0] });
+  const load = await startLoad({
+    port: bench.port,
+    clients: 6,
+    kinds: ["keep-alive", "fresh"],
+    handlers: [0],
+  });
   const refused = bench.rollout.converge(make("eco2", "bad"), bench.io());
   await expect(refused).rejects.toMatchObject({ message: expect.stringContaining("no queue") });
   expect((await shown(app)).every((line) => line.includes(" eco1 online"))).toBe(true);

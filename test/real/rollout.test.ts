@@ -51,7 +51,7 @@ async function deploy(release: string, kind: Parameters<Bench["release"]>[1], ch
 test("deploys under load fail no request and leave instances 0 and 1 of the newest release", async () => {
   await deploy("r1", "http");
   expect(await shown()).toEqual(["0 r1 online", "1 r1 online"]);
-  const load = await startLoad({ port: bench.port, clients: 12 });
+  const load = await startLoad({ port: bench.port, clients: 12, kinds: ["keep-alive", "fresh"] });
   const probe = startProbe(bench.app(), bench.io().log);
   for (const release of ["r2", "r3", "r4"]) await deploy(release, release === "r3" ? "http-close" : "http");
   const receipt = await probe.stop();
@@ -97,7 +97,12 @@ test("the app sees its number, nothing of the daemon, and its log files keep the
 
 test("a bad release of any kind is refused with its reason, and no user sees it", async () => {
   await deploy("good", "http");
-  const load = await startLoad({ port: bench.port, clients: 8, handlers: [0, 50] });
+  const load = await startLoad({
+    port: bench.port,
+    clients: 8,
+    kinds: ["keep-alive", "fresh"],
+    handlers: [0, 50],
+  });
   const expected: Record<Exclude<BadKind, "broken-beside-old">, [string, RegExp]> = {
     "crash-at-boot": ["crashed_at_boot", /the database is not configured/],
     "syntax-error": ["crashed_at_boot", /SyntaxError/],
@@ -177,7 +182,12 @@ test("more instances, with two at once, and then fewer", async () => {
   const four = { pm2: { script: "server.js", instances: 4 }, rollout: { surge: 2 } };
   await deploy("four", "http", four);
   expect(await shown(four)).toEqual([0, 1, 2, 3].map((number) => `${number} four online`));
-  const load = await startLoad({ port: bench.port, clients: 8, handlers: [0, 50] });
+  const load = await startLoad({
+    port: bench.port,
+    clients: 8,
+    kinds: ["keep-alive", "fresh"],
+    handlers: [0, 50],
+  });
   await deploy("fours", "http", four);
   expect(await shown(four)).toEqual([0, 1, 2, 3].map((number) => `${number} fours online`));
   await deploy("one", "http", { pm2: { script: "server.js", instances: 1 } });

@@ -47,6 +47,7 @@ export function resolveDefinition(library: Library, base: Record<string, string>
     namespace: resolved.namespace ?? "default",
     km_link: false,
     env,
+    instance_var: spec.instanceVar,
     [spec.instanceVar]: spec.number,
   };
 }
