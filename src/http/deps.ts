@@ -12,6 +12,9 @@ export interface HttpDeps extends Omit<AppSources, "queue"> {
   version: string;
   /** False while the daemon starts or stops: then no webhook is taken. */
   ready(): boolean;
-  /** How long a client may take for its headers, and for a whole request, milliseconds. */
-  patience?: { headersMs: number; requestMs: number };
+  /**
+   * How long a client may take for its headers, and for a whole request, and a log to be closed after its
+   * deploy's end; milliseconds.
+   */
+  patience?: { headersMs?: number; requestMs?: number; closingMs?: number };
 }

@@ -44,7 +44,7 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
 export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   const { config, queue, logs, logger, version, ready } = deps;
   const { trustProxy, publicUrl } = config.server;
-  const { headersMs, requestMs } = deps.patience ?? { headersMs: 15_000, requestMs: 30_000 };
+  const { headersMs = 15_000, requestMs = 30_000, closingMs } = deps.patience ?? {};
   const stopping = new AbortController();
   // Nothing that leaves is known to hold a secret; should something some day, it is taken out here.
   const redact = createRedactor(Object.values(config.apps).flatMap((app) => app.secrets));
@@ -142,7 +142,7 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
     throw new Fault("stopping", "dropless is starting or stopping", "Ask again in a moment.");
   });
   webhookRoute(server, deps, penalise);
-  deployRoutes(server, deps, createStreams({ logs, queue, redact, stopping: stopping.signal }));
+  deployRoutes(server, deps, createStreams({ logs, queue, redact, closingMs, stopping: stopping.signal }));
   appRoutes(server, deps);
   server.register(sessionRoutes, { sessions, publicUrl, penalise });
   server.register(dashboard);

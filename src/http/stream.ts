@@ -7,22 +7,21 @@ import { formatSse } from "./sse.js";
 /** Often enough for proxies that cut silent connections after 30 s or a minute. */
 const heartbeatMs = 10_000;
 
-/** How long after a deploy's end its log may take to be closed. */
-const closingMs = 5_000;
-
 const heartbeat = Buffer.from(": still here\n\n");
 
 export interface StreamSources {
   logs: DeployLogs;
   queue: Pick<Queue, "get" | "subscribe">;
   redact: Redactor;
+  /** How long after a deploy's end its log may take to be closed, milliseconds. */
+  closingMs?: number;
   /** Aborted when the daemon stops: followers are told, and come again. */
   stopping: AbortSignal;
 }
 
 type Encode = (events: LogEvent[]) => Buffer;
 
-export function createStreams({ logs, queue, redact, stopping }: StreamSources) {
+export function createStreams({ logs, queue, redact, stopping, closingMs = 5_000 }: StreamSources) {
   // Chunks are shared by all readers of a place, so what is known about one is kept beside it.
   const lastIds = new WeakMap<Buffer, number>();
   const remember =
@@ -80,7 +79,7 @@ export function createStreams({ logs, queue, redact, stopping }: StreamSources) 
       const deploy = queue.get(id);
       const over = !deploy || isEnded(deploy);
       const patience = new AbortController();
-      const callOff = giveUpAfterEnd(id, patience);
+      const callOff = from.follow ? giveUpAfterEnd(id, patience) : () => {};
       try {
         const until = AbortSignal.any([signal, patience.signal]);
         for await (const chunk of logs.encoded(
@@ -94,7 +93,9 @@ export function createStreams({ logs, queue, redact, stopping }: StreamSources) 
       } finally {
         callOff();
       }
-      if (signal.aborted || !from.follow || over) return !signal.aborted;
+      // Whoever is far behind still gets all that is there.
+      if (patience.signal.aborted) yield* logs.encoded(id, { ...place, follow: false, signal }, encode);
+      if (signal.aborted || !from.follow || over || patience.signal.aborted) return !signal.aborted;
       const now = queue.get(id);
       if (now && !isEnded(now)) await change(id, signal);
     }

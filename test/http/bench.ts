@@ -15,6 +15,7 @@ import type { Instance, Recorder } from "../../src/domain/ports.js";
 import { createRedactor } from "../../src/domain/redact.js";
 import { releaseName } from "../../src/domain/release.js";
 import { createClient } from "../../src/http/client.js";
+import type { HttpDeps } from "../../src/http/deps.js";
 import { createServer } from "../../src/http/server.js";
 import { createQueue } from "../../src/queue/queue.js";
 import { tempDir } from "../support/temp.js";
@@ -64,7 +65,7 @@ export async function bench(
   options: {
     server?: Record<string, unknown>;
     apps?: Record<string, unknown>;
-    patience?: { headersMs: number; requestMs: number };
+    patience?: HttpDeps["patience"];
   } = {},
 ) {
   const dir = tempDir("http");

@@ -39,8 +39,8 @@ const never = () => false;
 const texts = (seen: Seen[]) =>
   seen.filter(({ event }) => event === "log").map(({ data }) => JSON.parse(data).text as string);
 
-async function running() {
-  const world = await bench();
+async function running(options: Parameters<typeof bench>[0] = {}) {
+  const world = await bench(options);
   world.begin();
   const { body } = await world.deliver(push(), "push");
   const { recorder, end } = await world.run(1);
@@ -212,6 +212,32 @@ it("waits for a slow reader without waiting for it", async () => {
   await ended(id);
   expect(texts((await quick).seen)).toHaveLength(lines);
   expect((await slow.text()).match(/^event: log$/gm)).toHaveLength(lines);
+});
+
+it("gives all of it also to a reader who is still far behind long after the end", async () => {
+  const { id, server, writer, end, ended } = await running({ patience: { closingMs: 1 } });
+  const answer = await server.inject({
+    url: `/deploys/${id}/logs?follow=1`,
+    headers: { authorization: `Bearer ${operators.reader}` },
+    payloadAsStream: true,
+  });
+  const stream = answer.stream()[Symbol.asyncIterator]();
+  const lines = 20_000;
+  writer.write("stdout", "0\n");
+  let text = String((await stream.next()).value);
+  for (let i = 1; i <= lines; i++) {
+    await writer.drained();
+    writer.write("stdout", `${i} ${"x".repeat(200)}\n`);
+  }
+  await writer.flush();
+  end({ status: "succeeded" });
+  await ended(id);
+  for (let next = await stream.next(); !next.done; next = await stream.next()) {
+    text += next.value;
+    // Every piece is read much later than the one before it was written.
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  expect(text.match(/^\d+ x/gm)).toHaveLength(lines);
 });
 
 it("gives the client every event once, across lost connections and superseding deploys", async () => {

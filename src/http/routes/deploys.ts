@@ -47,12 +47,18 @@ export function deployRoutes(
 
   const flowing = (reply: FastifyReply, type: string, make: (left: AbortSignal) => AsyncIterable<Buffer>) => {
     const left = new AbortController();
-    reply.raw.once("close", () => left.abort());
+    const { raw } = reply;
+    raw.once("close", () => left.abort());
+    async function* answering() {
+      // Whoever follows a deploy that waits is to know at once that he is heard, before there is a line.
+      setImmediate(() => raw.headersSent || raw.destroyed || raw.flushHeaders());
+      yield* make(left.signal);
+    }
     return reply
       .type(type)
       .header("cache-control", "no-cache, no-transform")
       .header("x-accel-buffering", "no")
-      .send(Readable.from(make(left.signal), { objectMode: false }));
+      .send(Readable.from(answering(), { objectMode: false }));
   };
 
   const sendEvents = (request: FastifyRequest<ById>, reply: FastifyReply) => {
