@@ -15,6 +15,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { appFiles, goodKinds, linkModules, writeApp } from "./lib/apps.js";
 import { createHost, freePort } from "./lib/host.js";
+import { endOnInterrupt } from "./lib/interrupt.js";
 import { startLoad } from "./lib/load.js";
 import { startNginx } from "./lib/nginx.js";
 import { createPrivatePm2 } from "./lib/pm2.js";
@@ -131,6 +132,7 @@ async function measureDropless(rows) {
 
 async function measureReload(rows) {
   const pm2 = createPrivatePm2();
+  const forget = endOnInterrupt(() => pm2.end());
   try {
     linkModules(pm2.dir);
     for (const kind of kinds) {
@@ -149,6 +151,7 @@ async function measureReload(rows) {
       await pm2.cli("delete", kind);
     }
   } finally {
+    forget();
     await pm2.end();
   }
 }

@@ -69,7 +69,8 @@ function createDrain(instance: Instance, traffic: Traffic) {
     });
     const timer = setInterval(() => {
       const now = Date.now();
-      instance.quietly(() => endSilent(now));
+      // Once what has arrived is read: a busy app's timers run before that.
+      setImmediate(() => instance.quietly(() => endSilent(Date.now())));
       if (connections.size > 0) aloneSince = now;
       if (now - begun < limitMs && now - aloneSince < handedOverMs) return;
       clearInterval(timer);
@@ -96,7 +97,7 @@ function createDrain(instance: Instance, traffic: Traffic) {
 const isCalledByPm2 = (): boolean => {
   const frames = (new Error().stack ?? "").split("\n").slice(1);
   const caller = frames.find((frame) => !frame.includes("node:") && !frame.includes(__dirname));
-  return /[\\/]pm2[\\/](?:lib|modules|node_modules)[\\/]/.test(caller ?? "");
+  return /[\\/](?:pm2[\\/](?:lib|modules|node_modules)|@pm2[\\/]io)[\\/]/.test(caller ?? "");
 };
 
 function drainOnStop(instance: Instance, traffic: Traffic): Observer {

@@ -52,6 +52,8 @@ function createTraffic(instance: Instance): { seen: Traffic; observe: Observer }
       if (connection) {
         connection.busy -= 1;
         connection.at = Date.now();
+        // A kept connection is not to keep what the app hung on its last response.
+        if (connection.latest === res) connection.latest = undefined;
       }
       if (instance.appServers.has(server)) instance.quietly(() => onAnswered(req, res));
     });
@@ -67,6 +69,7 @@ function createTraffic(instance: Instance): { seen: Traffic; observe: Observer }
     const isHttp1 = server.keepAliveTimeout !== undefined;
     const isTls = "setSecureContext" in server;
     if (type === "listening") servers.add(server);
+    else if (type === "close") servers.delete(server);
     else if (type === "connection") onConnection(args[0] as net.Socket, !isHttp1 || isTls);
     else if (type === "secureConnection") onConnection(args[0] as net.Socket, !isHttp1);
     else if (type === "session") onSession(args[0] as Session);

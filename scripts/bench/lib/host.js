@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { linkModules } from "./apps.js";
+import { endOnInterrupt } from "./interrupt.js";
 import { createPrivatePm2 } from "./pm2.js";
 
 const main = fileURLToPath(new URL("../../../dist/main.js", import.meta.url));
@@ -88,6 +89,18 @@ export async function createHost() {
     }
     throw new Error(`deploy ${id} did not end within ${limitMs} ms\n${output.slice(-20).join("\n")}`);
   };
+
+  const end = async () => {
+    forget();
+    if (daemon && daemon.exitCode === null && daemon.signalCode === null) {
+      const gone = once(daemon, "exit");
+      daemon.kill("SIGKILL");
+      await gone;
+    }
+    await pm2.end();
+    rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  };
+  const forget = endOnInterrupt(end);
 
   return {
     dir,
@@ -166,14 +179,6 @@ export async function createHost() {
       readFileSync(join(pm2.home, "pm2.log"), "utf8")
         .split("\n")
         .filter((line) => /still alive after .* sending SIGKILL/.test(line)),
-    async end() {
-      if (daemon && daemon.exitCode === null && daemon.signalCode === null) {
-        const gone = once(daemon, "exit");
-        daemon.kill("SIGKILL");
-        await gone;
-      }
-      await pm2.end();
-      rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
-    },
+    end,
   };
 }

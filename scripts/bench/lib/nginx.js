@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "./host.js";
+import { endOnInterrupt } from "./interrupt.js";
 
 const config = (dir, port, appPort) => `
 ${process.getuid?.() === 0 ? "user root;" : ""}
@@ -65,12 +66,12 @@ export async function startNginx(appPort) {
   });
   while (!ended && !(await accepts(port))) await sleep(20);
   if (ended) throw ended;
-  return {
-    port,
-    async stop() {
-      child.kill("SIGTERM");
-      await gone;
-      rmSync(dir, { recursive: true, force: true });
-    },
+  const stop = async () => {
+    forget();
+    child.kill("SIGTERM");
+    await gone;
+    rmSync(dir, { recursive: true, force: true });
   };
+  const forget = endOnInterrupt(stop);
+  return { port, stop };
 }
