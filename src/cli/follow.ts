@@ -18,7 +18,7 @@ interface FollowOptions {
   firstPauseMs?: number;
 }
 
-const passes = new Set(["no_daemon", "stopping", "too_many_requests"]);
+const passes = new Set(["no_daemon", "stopping", "rate_limited"]);
 
 /**
  * Shows a deploy until it has ended, and then the one that superseded it, to the last. A daemon that restarts
