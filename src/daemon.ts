@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { Config } from "./config/schema.js";
 import { createEngine } from "./daemon/engine.js";
+import { createExtras } from "./daemon/extras.js";
 import { isEnded } from "./domain/deploy.js";
 import { Fault } from "./domain/fault.js";
 import { createServer } from "./http/server.js";
@@ -35,20 +36,23 @@ export async function createDaemon(config: Config, logger: Logger, version: stri
   const engine = createEngine(config, (error) => logger.error({ err: error }, "unexpected"));
   const { queue, logs, rollout } = engine;
   let isReady = false;
+  const close = async (error: unknown): Promise<never> => {
+    await engine.close();
+    throw error;
+  };
 
+  const extras = await createExtras({ config, queue, version }).catch(close);
   const server = await createServer({
     config,
     queue,
     logs,
     logger,
     version,
+    metrics: extras.metrics,
     ready: () => isReady,
     instances: (app) => rollout.instances(app),
     releasesOf: async (app) => engine.releases(app).whole(),
-  }).catch(async (error) => {
-    await engine.close();
-    throw error;
-  });
+  }).catch(close);
   // A deploy changes with each of its steps; the daemon's own log tells how it goes on as a whole.
   const told = new Map<string, string>();
   queue.subscribe((deploy) => {
@@ -76,6 +80,7 @@ export async function createDaemon(config: Config, logger: Logger, version: stri
       isReady = false;
       await queue.stop({ graceMs });
       await server.close();
+      await extras.stop();
       await engine.close();
     },
   };

@@ -17,8 +17,9 @@ const table: Record<string, string[]> = {
   adapters: [...middle, "queue", "pipeline", "rollout"],
   dashboard: [],
   http: [...middle, "github", "queue", "dashboard"],
+  extras: [...middle, "github"],
   cli: [...middle, "rollout", "adapters", "http", "daemon"],
-  daemon: [...middle, "github", "queue", "pipeline", "rollout", "adapters", "http"],
+  daemon: [...middle, "github", "queue", "pipeline", "rollout", "adapters", "http", "extras"],
   main: [...middle, "daemon"],
   // Runs inside users' apps: it carries nothing of ours with it.
   drain: [],
@@ -33,6 +34,7 @@ const packages: Record<string, RegExp> = {
   "node:child_process": /^(adapters|cli)\//,
   fastify: /^(http|dashboard)\//,
   commander: /^(cli\.ts$|cli\/)/,
+  "prom-client": /^extras\//,
   yaml: /^(config|cli)\//,
   "@octokit/webhooks-methods": /^github\//,
 };

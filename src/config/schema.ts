@@ -158,6 +158,7 @@ export const configSchema = z.strictObject({
     )
     .default([]),
   pm2Home: z.string().min(1).optional(),
+  metrics: z.boolean().default(false),
   apps: z.record(
     z
       .string()

@@ -12,6 +12,8 @@ export interface HttpDeps extends Omit<AppSources, "queue"> {
   version: string;
   /** False while the daemon starts or stops: then no webhook is taken. */
   ready(): boolean;
+  /** What Prometheus is answered; without it there is no `/metrics`. */
+  metrics?: () => Promise<{ contentType: string; text: string }>;
   /**
    * How long a client may take for its headers, and for a whole request, and a log to be closed after its
    * deploy's end; milliseconds.

@@ -141,6 +141,12 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
     if (ready()) return { status: "ready", version };
     throw new Fault("stopping", "dropless is starting or stopping", "Ask again in a moment.");
   });
+  const { metrics } = deps;
+  if (metrics)
+    server.get("/metrics", { config: { access: "read" } }, async (_request, reply) => {
+      const { contentType, text } = await metrics();
+      return reply.type(contentType).send(text);
+    });
   webhookRoute(server, deps, penalise);
   deployRoutes(server, deps, createStreams({ logs, queue, redact, closingMs, stopping: stopping.signal }));
   appRoutes(server, deps);

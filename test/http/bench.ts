@@ -9,9 +9,10 @@ import { stringify } from "yaml";
 import { createDeployLogs } from "../../src/adapters/deploy-log/logs.js";
 import { openStore } from "../../src/adapters/sqlite/store.js";
 import { loadConfig } from "../../src/config/load.js";
+import type { Config } from "../../src/config/schema.js";
 import { isEnded, type Outcome } from "../../src/domain/deploy.js";
 import { createIds } from "../../src/domain/ids.js";
-import type { Instance, Recorder } from "../../src/domain/ports.js";
+import type { Instance, Queue, Recorder } from "../../src/domain/ports.js";
 import { createRedactor } from "../../src/domain/redact.js";
 import { releaseName } from "../../src/domain/release.js";
 import { createClient } from "../../src/http/client.js";
@@ -65,6 +66,9 @@ export async function bench(
   options: {
     server?: Record<string, unknown>;
     apps?: Record<string, unknown>;
+    /** More keys of the configuration. */
+    more?: Record<string, unknown>;
+    deps?: (config: Config, queue: Queue) => Partial<HttpDeps>;
     patience?: HttpDeps["patience"];
   } = {},
 ) {
@@ -86,6 +90,7 @@ export async function bench(
         { name: "deployer", scope: "deploy", sha256: sha256(operators.deployer) },
         { name: "admin", scope: "admin", sha256: sha256(operators.admin) },
       ],
+      ...options.more,
       apps: {
         api: app("api"),
         web: app("web"),
@@ -142,6 +147,7 @@ export async function bench(
     instances: () => world.instances(),
     releasesOf: async () => world.onDisk,
     patience: options.patience,
+    ...options.deps?.(config, queue),
   });
   let url: Promise<string> | undefined;
   /** Listens on a free port of 127.0.0.1, the first time. */
