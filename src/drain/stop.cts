@@ -13,13 +13,19 @@ const signals = ["SIGINT", "SIGTERM"];
 const isStop = (type: unknown, message: unknown): boolean =>
   signals.includes(type as string) || (type === "message" && message === "shutdown");
 
-/** Connections the cluster's primary has handed over come in a moment after the listening has ended. */
-const handedOverMs = 300;
+const tickMs = 50;
+/**
+ * Connections the cluster's primary hands over still come in a moment after the listening has ended. Leaving before
+ * they are taken would leave their clients hanging. Counted in turns of the loop, not by the clock, so that a machine
+ * short of time has as many of them.
+ */
+const quietTicks = 6;
 
 function createDrain(instance: Instance, traffic: Traffic) {
   const { servers, sessions, connections } = traffic;
   const limitMs = Number(instance.env.DROPLESS_DRAIN_TIMEOUT) || 20_000;
   const idleMs = Number(instance.env.DROPLESS_DRAIN_IDLE) || 5000;
+  let quiet = 0;
   /** The app has not closed them itself, and is not to hear of a `close` before it did. */
   const stopped = new WeakSet<net.Server>();
 
@@ -58,39 +64,44 @@ function createDrain(instance: Instance, traffic: Traffic) {
 
   /** Asks again and again, since what it waits for has no event of its own; `done` is called once. */
   const drain = (done: () => void): void => {
-    const begun = Date.now();
-    let aloneSince = begun;
+    const begun = performance.now();
     instance.quietly(() => {
-      for (const server of servers) stopAccepting(server);
+      for (const server of servers) instance.quietly(() => stopAccepting(server));
       for (const session of sessions) session.close();
       for (const [socket, connection] of connections)
         connection.bytes = socket.bytesRead + socket.bytesWritten;
       instance.report("dropless:draining", { sockets: connections.size });
     });
     const timer = setInterval(() => {
-      const now = Date.now();
+      const ms = Math.round(performance.now() - begun);
       // Once what has arrived is read: a busy app's timers run before that.
-      setImmediate(() => instance.quietly(() => endSilent(Date.now())));
-      if (connections.size > 0) aloneSince = now;
-      if (now - begun < limitMs && now - aloneSince < handedOverMs) return;
+      setImmediate(() => instance.quietly(() => endSilent(performance.now())));
+      quiet = connections.size > 0 ? 0 : quiet + 1;
+      if (ms < limitMs && quiet < quietTicks) return;
       clearInterval(timer);
-      instance.quietly(() =>
-        instance.report("dropless:drained", { sockets: connections.size, ms: now - begun }),
-      );
+      instance.quietly(() => instance.report("dropless:drained", { sockets: connections.size, ms }));
       if (connections.size === 0) return done();
       for (const socket of connections.keys()) instance.quietly(() => socket.end());
       setTimeout(() => {
         for (const socket of connections.keys()) instance.quietly(() => socket.destroy());
         done();
       }, 200);
-    }, 50);
+    }, tickMs);
   };
 
   const observe: Observer = (server, type) => {
     if (type === "listening" && instance.phase === "draining") stopAccepting(server);
+    if (type === "connection") quiet = 0;
     return type === "close" && stopped.has(server);
   };
-  return { drain, observe };
+  return {
+    drain,
+    observe,
+    /** Word from the primary: it may not have heard yet that nothing more is accepted here. */
+    onPrimary() {
+      quiet = 0;
+    },
+  };
 }
 
 /** Tells PM2's own listeners from the app's: by who calls `process.on`. */
@@ -101,7 +112,7 @@ const isCalledByPm2 = (): boolean => {
 };
 
 function drainOnStop(instance: Instance, traffic: Traffic): Observer {
-  const { drain, observe } = createDrain(instance, traffic);
+  const { drain, observe, onPrimary } = createDrain(instance, traffic);
   const emit = process.emit as (this: NodeJS.Process, ...args: Args) => boolean;
   // Node's own are there before the app: one hands each message on to `cluster.worker`.
   const notTheApps = new WeakSet<object>(process.listeners("message"));
@@ -126,6 +137,7 @@ function drainOnStop(instance: Instance, traffic: Traffic): Observer {
   };
 
   process.emit = function (this: NodeJS.Process, ...args: Args) {
+    if (args[0] === "internalMessage") onPrimary();
     if (instance.phase === "drained" || !isStop(args[0], args[1])) return Reflect.apply(emit, this, args);
     if (instance.phase === "serving") {
       instance.phase = "draining";

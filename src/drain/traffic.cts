@@ -6,21 +6,22 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Args, Connection, Instance, Observer, Server, Session, Traffic } from "./types.cjs";
 
 const badReportsMs = 5 * 60_000;
+const badPauseMs = 100;
 
 /** Tells the daemon which instance answered, since a request through the shared port cannot choose one. */
 function createAnswerReports(instance: Instance) {
   const key = instance.env.DROPLESS_PROBE_KEY;
-  const bootedAt = Date.now();
+  const bootedAt = performance.now();
   let others = 20;
-  let lastBadAt = 0;
+  let lastBadAt = -badPauseMs;
   return (req: IncomingMessage, res: ServerResponse): void => {
     const status = res.statusCode;
-    const now = Date.now();
+    const now = performance.now();
     const probe = Boolean(key) && req.headers["x-dropless-probe"] === key;
     // An answer that goes on for ever (server-sent events) is one too, when the probe has seen its head.
     if (!(probe ? res.headersSent : res.writableFinished)) return;
     if (!probe && others-- <= 0) {
-      if (status < 500 || now - bootedAt > badReportsMs || now - lastBadAt < 100) return;
+      if (status < 500 || now - bootedAt > badReportsMs || now - lastBadAt < badPauseMs) return;
       lastBadAt = now;
     }
     instance.report("dropless:answered", { status, path: (req.url ?? "").split("?")[0], probe });
@@ -35,7 +36,7 @@ function createTraffic(instance: Instance): { seen: Traffic; observe: Observer }
   const onAnswered = createAnswerReports(instance);
 
   const onConnection = (socket: net.Socket, pinned: boolean): void => {
-    connections.set(socket, { busy: 0, pinned, bytes: 0, at: Date.now(), endedAt: 0 });
+    connections.set(socket, { busy: 0, pinned, bytes: 0, at: performance.now(), endedAt: 0 });
     socket.once("close", () => connections.delete(socket));
   };
 
@@ -51,7 +52,7 @@ function createTraffic(instance: Instance): { seen: Traffic; observe: Observer }
     res.once("close", () => {
       if (connection) {
         connection.busy -= 1;
-        connection.at = Date.now();
+        connection.at = performance.now();
         // A kept connection is not to keep what the app hung on its last response.
         if (connection.latest === res) connection.latest = undefined;
       }

@@ -16,7 +16,7 @@ export interface Connection {
   pinned: boolean;
   /** Read and written, when last looked at. */
   bytes: number;
-  /** Of the last sign of life. */
+  /** Of the last sign of life: milliseconds of the process's own clock, which nobody sets. */
   at: number;
   endedAt: number;
   /** To the request that came last. */
