@@ -41,7 +41,7 @@ export async function createDaemon(config: Config, logger: Logger, version: stri
     throw error;
   };
 
-  const extras = await createExtras({ config, queue, version }).catch(close);
+  const extras = await createExtras({ config, queue, logger, version }).catch(close);
   const server = await createServer({
     config,
     queue,
@@ -71,6 +71,7 @@ export async function createDaemon(config: Config, logger: Logger, version: stri
         const url = await server.listen({ host, port });
         queue.start();
         isReady = true;
+        extras.start();
         return url;
       } catch (error) {
         throw listenFault(error as NodeJS.ErrnoException, host, port);

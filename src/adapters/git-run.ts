@@ -77,7 +77,7 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
   return async (args, call = {}) => {
     mkdirSync(gitDir, { recursive: true });
     let ssh: string | undefined;
-    if (args[0] === "fetch") {
+    if (args[0] === "fetch" || args[0] === "ls-remote") {
       // A command of the user's own (a deploy key, mostly) stays; ours only makes ssh fail instead of asking.
       const own = await start(["config", "--get", "core.sshCommand"], {}, undefined).catch(() => "");
       if (own.trim() === "") ssh = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15";

@@ -5,8 +5,8 @@ import { type ConfigFault, configFaults } from "./faults.js";
 import { absolutePath, findConfig, type Surroundings, surroundings } from "./find.js";
 import { brokenRules } from "./rules.js";
 import { salvage } from "./salvage.js";
-import { type AppConfig, type Config, configSchema } from "./schema.js";
-import { resolveSecret } from "./secrets.js";
+import { type AppConfig, type Config, configSchema, isSecretReference, type NotifyConfig } from "./schema.js";
+import { resolveSecret, secretsIn } from "./secrets.js";
 
 export interface LoadOptions extends Partial<Surroundings> {
   /** The value of `--config`. */
@@ -33,13 +33,28 @@ function complete(parsed: Parsed, file: string, around: Surroundings, withSecret
   const repository = (text: string) => (/^(\.{1,2}|~)(\/|$)/.test(text) ? absolute(text) : text);
   const faults: ConfigFault[] = [];
 
+  const resolve = (path: string, reference: string): string[] => {
+    const found = resolveSecret(reference, folder, around.home, around.env);
+    if ("secret" in found) return [found.secret];
+    faults.push({ path, ...found.fault });
+    return [];
+  };
   const secretsOf = (name: string, references: string[]): string[] =>
-    references.flatMap((reference, index) => {
-      const found = resolveSecret(reference, folder, around.home, around.env);
-      if ("secret" in found) return [found.secret];
-      faults.push({ path: `apps.${name}.secrets.${index}`, ...found.fault });
-      return [];
+    references.flatMap((reference, index) => resolve(`apps.${name}.secrets.${index}`, reference));
+
+  const notification = (target: NotifyConfig, index: number): NotifyConfig[] => {
+    const path = `notify.${index}`;
+    const [url] = isSecretReference(target.url) ? resolve(`${path}.url`, target.url) : [target.url];
+    const [secret] = target.secret === undefined ? [] : resolve(`${path}.secret`, target.secret);
+    if (url === undefined || (target.secret !== undefined && secret === undefined)) return [];
+    if (URL.canParse(url) && /^https?:\/\//.test(url)) return [{ ...target, url, secret }];
+    faults.push({
+      path: `${path}.url`,
+      message: "is no http address",
+      hint: "Copy the whole https:// address.",
     });
+    return [];
+  };
 
   // Without a prototype, so that `apps["constructor"]` from a request finds nothing.
   const apps: Record<string, AppConfig> = Object.create(null);
@@ -57,6 +72,7 @@ function complete(parsed: Parsed, file: string, around: Surroundings, withSecret
     file,
     dataDir: absolute(parsed.dataDir),
     pm2Home: absolute(parsed.pm2Home ?? (around.env.PM2_HOME || "~/.pm2")),
+    notify: withSecrets ? parsed.notify.flatMap(notification) : [],
     apps,
   };
   return { config, faults: [...faults, ...brokenRules(config)] };
@@ -80,8 +96,7 @@ export function loadConfig(options: LoadOptions = {}): Loaded {
   faults.push(...(completed?.faults ?? []).filter((fault) => !known.has(fault.path)));
   if (faults.length > 0 || !completed) throw configInvalid(file, locate(faults));
 
-  const names = Object.values(usable?.apps ?? {})
-    .flatMap((app) => app.secrets)
+  const names = secretsIn(usable)
     .filter((reference) => reference.startsWith("env:"))
     .map((reference) => reference.slice("env:".length));
   return { config: completed.config, secretEnvNames: [...new Set(names)] };

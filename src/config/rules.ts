@@ -83,6 +83,15 @@ export function brokenRules(config: Config): ConfigFault[] {
       );
   }
 
+  for (const [index, { apps: named = [] }] of config.notify.entries())
+    for (const name of named)
+      if (!config.apps[name])
+        fault(
+          `notify.${index}.apps`,
+          `"${name}" is no app`,
+          `There are: ${apps.map((app) => app.name).join(", ")}.`,
+        );
+
   for (const [a, b] of pairs(config.tokens.map((token, index) => ({ ...token, index })))) {
     if (a.name === b.name)
       fault(`tokens.${b.index}.name`, `"${b.name}" is given twice`, "Give each token a name of its own.");

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
+import { endedStatuses } from "../domain/deploy.js";
 import { isBranchName } from "../domain/ref.js";
 
 const isNetwork = (text: string): boolean => {
@@ -21,9 +22,11 @@ const duration = z
   });
 
 /** `env:NAME` or `file:PATH`; the loader puts the value in its place. */
+export const isSecretReference = (text: string): boolean =>
+  /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/.test(text);
 const secretReference = z
   .string()
-  .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/, "write env:NAME or file:PATH, never the secret itself");
+  .refine(isSecretReference, "write env:NAME or file:PATH, never the secret itself");
 
 const environment = z.record(
   z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "a variable's name has letters, digits and underscores"),
@@ -132,6 +135,34 @@ const proxy = z
     "an address, a network such as 10.0.0.0/8, or loopback",
   );
 
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: "a full URL such as https://deploy.example.com" })
+  .transform((url) => url.replace(/\/+$/, ""));
+
+const notification = z
+  .strictObject({
+    type: z.enum(["slack", "discord", "webhook"]),
+    url: z.string().min(1),
+    /** Signs what a `webhook` gets. */
+    secret: secretReference.optional(),
+    on: z
+      .array(z.enum(endedStatuses))
+      .min(1)
+      .default(["succeeded", "failed", "rolled_back", "rollback_failed"]),
+    apps: z.array(z.string().min(1)).min(1).optional(),
+  })
+  .refine(({ type, url }) => isSecretReference(url) || (type === "webhook" && /^https?:\/\//.test(url)), {
+    path: ["url"],
+    error:
+      "write env:NAME or file:PATH, for whoever knows the address can post; a `webhook` may have a URL here",
+  })
+  .refine(({ type, secret }) => type === "webhook" || secret === undefined, {
+    path: ["secret"],
+    error: "only a `webhook` is signed",
+  });
+/** References resolved. */
+export type NotifyConfig = z.output<typeof notification>;
+
 export const scopes = ["read", "deploy", "admin"] as const;
 export type Scope = (typeof scopes)[number];
 
@@ -141,10 +172,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: z.string().min(1).default("127.0.0.1"),
       port: z.number().int().min(0).max(65535).default(9000),
-      publicUrl: z
-        .url({ protocol: /^https?$/, error: "a full URL such as https://deploy.example.com" })
-        .transform((url) => url.replace(/\/+$/, ""))
-        .optional(),
+      publicUrl: httpUrl.optional(),
       trustProxy: z.array(proxy).default([]),
     })
     .prefault({}),
@@ -159,6 +187,9 @@ export const configSchema = z.strictObject({
     .default([]),
   pm2Home: z.string().min(1).optional(),
   metrics: z.boolean().default(false),
+  /** At the start only, or also every so often. */
+  catchUp: z.union([z.boolean(), duration.refine((ms) => ms >= 10_000, "10s at least")]).default(false),
+  notify: z.array(notification).default([]),
   apps: z.record(
     z
       .string()

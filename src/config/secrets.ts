@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import type { ConfigFault } from "./faults.js";
 import { absolutePath } from "./find.js";
+import type { Config } from "./schema.js";
 
 /** Fewer bytes than this can be guessed from one signed delivery. */
 const leastBytes = 16;
@@ -53,6 +54,15 @@ export function resolveSecret(
   if ("fault" in found || Buffer.byteLength(found.secret) >= leastBytes) return found;
   return { fault: { message: `the secret has fewer than ${leastBytes} bytes`, hint: make } };
 }
+
+/** Every secret of a configuration (its references, as long as they are not resolved): what nothing may show. */
+export const secretsIn = (config: {
+  apps: Record<string, Pick<Config["apps"][string], "secrets">>;
+  notify: Config["notify"];
+}): string[] => [
+  ...Object.values(config.apps).flatMap((app) => app.secrets),
+  ...config.notify.flatMap(({ url, secret }) => [url, ...(secret === undefined ? [] : [secret])]),
+];
 
 /** Takes the secrets out of this process's environment, so that no child process can inherit one. */
 export function forgetSecrets(names: string[], env: NodeJS.ProcessEnv = process.env): void {

@@ -13,6 +13,7 @@ import { reap } from "../adapters/processes.js";
 import { createReleases } from "../adapters/releases.js";
 import { openStore } from "../adapters/sqlite/store.js";
 import type { AppConfig, Config } from "../config/schema.js";
+import { secretsIn } from "../config/secrets.js";
 import { createIds } from "../domain/ids.js";
 import type { DeployLogs, Queue } from "../domain/ports.js";
 import { createRedactor } from "../domain/redact.js";
@@ -40,7 +41,7 @@ const preload = fileURLToPath(new URL("../../dist/drain", import.meta.url));
  * runs before `queue.start()`. The daemon and `deploy.sh` are both made of this.
  */
 export function createEngine(config: Config, report: (error: unknown) => void): Engine {
-  const secrets = Object.values(config.apps).flatMap((app) => app.secrets);
+  const secrets = secretsIn(config);
   const store = openStore(config.dataDir);
   const redactor = createRedactor(secrets);
   const logs = createDeployLogs({

@@ -1,3 +1,6 @@
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { createOriginHead } from "../adapters/origin-head.js";
 import type { Config } from "../config/schema.js";
 import type { Queue } from "../domain/ports.js";
 import type { Metrics } from "../extras/metrics.js";
@@ -5,17 +8,25 @@ import type { Metrics } from "../extras/metrics.js";
 interface Deps {
   config: Config;
   queue: Queue;
+  logger: Logger;
   version: string;
 }
 
 /** What a configuration may ask for beyond deploying. */
 export interface Extras {
   metrics?: Metrics["read"];
+  /** After `queue.start`. */
+  start(): void;
+  /** After `queue.stop`, so that what it says at the last is still told. */
   stop(): Promise<void>;
 }
 
 /** Only what is configured is loaded: whoever wants none of it has a small daemon. */
-export async function createExtras({ config, queue, version }: Deps): Promise<Extras> {
+export async function createExtras({ config, queue, logger, version }: Deps): Promise<Extras> {
+  const apps = Object.values(config.apps);
+  const { publicUrl } = config.server;
+  const linkOf = (deploy: string) => publicUrl && `${publicUrl}/#/deploys/${deploy}`;
+
   const metrics = config.metrics
     ? (await import("../extras/metrics.js")).createMetrics({
         apps: Object.keys(config.apps),
@@ -23,9 +34,30 @@ export async function createExtras({ config, queue, version }: Deps): Promise<Ex
         version,
       })
     : undefined;
+  const catchUp = config.catchUp
+    ? (await import("../extras/catch-up.js")).createCatchUp({
+        apps,
+        queue,
+        originHead: createOriginHead({ dir: join(config.dataDir, "catch-up"), env: process.env }),
+        logger,
+        everyMs: config.catchUp === true ? undefined : config.catchUp,
+      })
+    : undefined;
+  const notify =
+    config.notify.length > 0
+      ? (await import("../extras/notify.js")).createNotify({
+          targets: config.notify,
+          queue,
+          logger,
+          linkOf,
+        })
+      : undefined;
+
   return {
     metrics: metrics?.read,
+    start: () => catchUp?.start(),
     async stop() {
+      await Promise.all([catchUp?.stop(), notify?.stop()]);
       metrics?.close();
     },
   };

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import closeWithGrace from "close-with-grace";
 import { type Logger, pino } from "pino";
 import { loadConfig } from "../config/load.js";
-import { forgetSecrets } from "../config/secrets.js";
+import { forgetSecrets, secretsIn } from "../config/secrets.js";
 import { createDaemon } from "../daemon.js";
 import { createRedactor } from "../domain/redact.js";
 
@@ -30,7 +30,7 @@ export async function serve(options: { config?: string } = {}): Promise<void> {
   const { config, secretEnvNames } = loadConfig(options);
   // Before anything else is started: no child process may inherit one.
   forgetSecrets(secretEnvNames);
-  const logger = createLogger(Object.values(config.apps).flatMap((app) => app.secrets));
+  const logger = createLogger(secretsIn(config));
   const daemon = await createDaemon(config, logger, version);
   closeWithGrace({ delay: graceMs() + 15_000, logger }, async ({ signal, err }) => {
     if (err) logger.fatal({ err }, "unexpected, the daemon stops");

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import rateLimit from "@fastify/rate-limit";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
+import { secretsIn } from "../config/secrets.js";
 import { dashboard } from "../dashboard/plugin.js";
 import { Fault } from "../domain/fault.js";
 import { createRedactor } from "../domain/redact.js";
@@ -47,7 +48,7 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   const { headersMs = 15_000, requestMs = 30_000, closingMs } = deps.patience ?? {};
   const stopping = new AbortController();
   // Nothing that leaves is known to hold a secret; should something some day, it is taken out here.
-  const redact = createRedactor(Object.values(config.apps).flatMap((app) => app.secrets));
+  const redact = createRedactor(secretsIn(config));
 
   const server = fastify({
     loggerInstance: logger,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { ConfigInvalid } from "../../src/config/document.js";
 import { type LoadOptions, loadConfig } from "../../src/config/load.js";
-import { forgetSecrets } from "../../src/config/secrets.js";
+import { forgetSecrets, secretsIn } from "../../src/config/secrets.js";
 import { tempDir } from "../support/temp.js";
 
 const secret = "0123456789abcdef0123456789abcdef";
@@ -245,4 +245,37 @@ it("takes the secrets out of the environment", () => {
   const env: NodeJS.ProcessEnv = { DEPLOY_SECRET: secret, PATH: "/bin" };
   forgetSecrets(["DEPLOY_SECRET"], env);
   expect(env).toEqual({ PATH: "/bin" });
+});
+
+it("resolves the secrets of notifications, and has them forgotten and kept out of sight", () => {
+  const env = { DEPLOY_SECRET: secret, SLACK: "https://hooks.slack.example/T0/B0", HOOK: `${secret}-hook` };
+  const yaml = (more: string) => `notify:\n${more}${smallest}`;
+  const { config, secretEnvNames } = load(
+    yaml(
+      "  - { type: slack, url: env:SLACK }\n  - { type: webhook, url: 'https://a.example/b', secret: env:HOOK }\n",
+    ),
+    { env },
+  );
+  expect(config.notify).toMatchObject([
+    { type: "slack", url: env.SLACK, on: ["succeeded", "failed", "rolled_back", "rollback_failed"] },
+    { type: "webhook", url: "https://a.example/b", secret: env.HOOK },
+  ]);
+  expect(secretEnvNames.sort()).toEqual(["DEPLOY_SECRET", "HOOK", "SLACK"]);
+  expect(secretsIn(config)).toEqual(expect.arrayContaining([secret, env.SLACK, env.HOOK]));
+  const literal = faultsOf(yaml("  - { type: slack, url: 'https://hooks.slack.example/T0' }\n"), { env });
+  expect(literal.faults).toMatchObject([{ path: "notify.0.url", hint: expect.stringContaining("env:NAME") }]);
+  expect(literal.message).not.toContain("T0");
+  const wrong = faultsOf(yaml("  - { type: slack, url: env:HOOK }\n"), { env });
+  expect(wrong.faults).toMatchObject([{ path: "notify.0.url", message: "is no http address" }]);
+  expect(faultsOf(yaml("  - { type: slack, url: env:SLACK, apps: [web] }\n"), { env }).faults[0]?.path).toBe(
+    "notify.0.apps",
+  );
+  expect(load(yaml("  - { type: slack, url: env:NONE }\n"), { secrets: false }).config.notify).toEqual([]);
+});
+
+it("takes catchUp as yes, no or a duration that is not too short", () => {
+  expect(load(smallest).config.catchUp).toBe(false);
+  expect(load(`catchUp: true${smallest}`).config.catchUp).toBe(true);
+  expect(load(`catchUp: 10m${smallest}`).config.catchUp).toBe(600_000);
+  expect(faultsOf(`catchUp: 1s${smallest}`).faults).toMatchObject([{ path: "catchUp" }]);
 });
