@@ -1,240 +1,108 @@
 #!/usr/bin/env node
 /**
- * Many followers on one long log: some read, some read slowly, most have stopped reading. Wanted: the writer is
- * not slowed, the daemon's memory stays bounded, and those who read get every line, once and in order, also
- * across reconnections.
+ * Many followers of one deploy whose build prints a million lines: the same deploy alone, then followed. Wanted:
+ * the deploy is not slowed, the daemon's memory stays bounded, and everyone who reads gets every event once and in
+ * order, over reconnects too.
  *
- *   node scripts/soak/followers.js [--lines 1000000] [--followers 500] [--readers 10]
+ *   node scripts/soak/followers.js [--lines 1000000] [--readers 200] [--slow 200] [--stalled 100]
  *
- * The HTTP side, queue, store and logs are the built ones, in a process of their own; what writes the lines
- * stands in for a build. Exits with 1 when something was not as wanted.
+ * Exits with 1 when an event was lost or repeated, or the memory grew beyond 400 MB.
  */
 import { fork } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { get } from "node:http";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { createHost } from "./lib/host.js";
 
 const { values } = parseArgs({
   options: {
     lines: { type: "string", default: "1000000" },
-    followers: { type: "string", default: "500" },
-    readers: { type: "string", default: "10" },
-    serve: { type: "string" },
+    readers: { type: "string", default: "200" },
+    slow: { type: "string", default: "200" },
+    stalled: { type: "string", default: "100" },
   },
 });
-const lines = Number(values.lines);
+const lines = Math.min(Number(values.lines), 5_000_000);
+const mostMb = 400;
 
-async function serve(dir) {
-  const load = (path) => import(`../../dist/${path}.js`);
-  const [
-    { loadConfig },
-    { openStore },
-    { createDeployLogs },
-    { createRedactor },
-    { createIds },
-    { createQueue },
-  ] = await Promise.all(
-    [
-      "config/load",
-      "adapters/sqlite/store",
-      "adapters/deploy-log/logs",
-      "domain/redact",
-      "domain/ids",
-      "queue/queue",
-    ].map(load),
-  );
-  const { createServer } = await load("http/server");
-  const { pino } = await import("pino");
-  const { config } = loadConfig({ cwd: dir, env: {}, home: dir });
-  const store = openStore(config.dataDir);
-  const logs = createDeployLogs({ dir: join(dir, "logs"), redact: createRedactor(["a secret of sixteen"]) });
-  let peak = 0;
+/** Prints as fast as it is taken, once it is told to begin. */
+const print = `
+import { existsSync } from "node:fs";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+console.log("ready to print");
+while (!existsSync(process.argv[2])) await sleep(50);
+for (let n = 1; n <= ${lines}; n += 100) {
+  let text = "";
+  for (let i = n; i < n + 100; i++) text += "[" + i + "] compiled ./src/components/module.tsx\\n";
+  if (!process.stdout.write(text)) await once(process.stdout, "drain");
+}
+`;
+
+const host = await createHost(["api"], ({ dir }) => ({
+  build: `node print.js ${join(dir, "go-$(cat turn)")}`,
+}));
+const faults = [];
+
+async function turn(name, follow) {
+  const sha = host.commit("api", { "print.js": print, turn: name });
+  const { id } = await host.deliver("api", sha);
+  await host.until(`/deploys/${id}`, (it) => it.logTail?.includes("ready to print"));
+  let rss = host.rssMb();
+  const before = rss;
   const watch = setInterval(() => {
-    peak = Math.max(peak, process.memoryUsage.rss());
-  }, 50);
-  const queue = createQueue({
-    store,
-    logs,
-    ids: createIds(),
-    isApp: () => true,
-    run: async ({ deploy }) => {
-      const writer = logs.open(deploy.id);
-      const begun = performance.now();
-      for (let i = 1; i <= lines; i++) {
-        writer.write("stdout", `${i} a line of a build that has much to say about very little\n`);
-        if (i % 200 === 0) {
-          await writer.drained();
-          // A build is another process: whoever reads its output gives way as often as a pipe does.
-          await new Promise((resolve) => setImmediate(resolve));
-        }
-      }
-      await writer.flush();
-      process.send({ wrote: Math.round(performance.now() - begun) });
-      return { status: "succeeded" };
-    },
-  });
-  const server = await createServer({
-    config,
-    queue,
-    logs,
-    logger: pino({ level: "error" }),
-    version: "0",
-    ready: () => true,
-    instances: async () => [],
-    releasesOf: async () => [],
-  });
-  const url = await server.listen({ host: "127.0.0.1", port: 0 });
-  queue.start();
-  const commit = { sha: "", message: "", author: "" };
-  process.on("message", async ({ ask, peak: wanted, go, stop }) => {
-    if (ask) {
-      const asked = queue.ask({ app: "api", trigger: "manual", ref: "refs/heads/main", commit });
-      process.send({ id: asked.deploy.id, token: asked.token });
-    }
-    if (wanted) process.send({ peak: Math.round(peak / 1e6) });
-    if (go) peak = 0;
-    if (stop) {
-      clearInterval(watch);
-      await queue.stop({ graceMs: 0 });
-      await server.close();
-      store.close();
-      process.disconnect();
-    }
-  });
-  process.send({ url });
+    rss = Math.max(rss, host.rssMb());
+  }, 100);
+  const followers = await follow?.(id);
+  writeFileSync(join(host.dir, `go-${name}`), "");
+  const deploy = await host.until(`/deploys/${id}`, (it) => !["queued", "running"].includes(it.status), 600);
+  const build = deploy.steps.find((step) => step.name === "build");
+  if (deploy.status !== "succeeded") faults.push(`${name}: ${deploy.status} ${JSON.stringify(deploy.error)}`);
+  const seen = await followers?.result;
+  clearInterval(watch);
+  return { ms: build.durationMs, before, rss, seen };
 }
 
-/** A follower; `kind` is how it reads. `done` resolves for a reader at `end` and never for the others. */
-function follow(url, token, kind) {
-  let next = 1;
-  let wrong = 0;
-  let after = "";
-  let rest = "";
-  let finish;
-  const done = new Promise((resolve) => {
-    finish = resolve;
-  });
-  let current;
-  const open = (cutAfter) => {
-    const headers = { authorization: `Bearer ${token}`, ...(after && { "last-event-id": after }) };
-    current = get(`${url}/events`, { headers, agent: false }, (response) => {
-      if (kind === "stopped") return response.pause();
-      if (kind === "slow") {
-        const sip = setInterval(() => {
-          response.read(8192);
-        }, 100);
-        response.on("close", () => clearInterval(sip));
-        return response.pause();
-      }
-      rest = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk) => {
-        const blocks = (rest + chunk).split("\n\n");
-        rest = blocks.pop();
-        for (const block of blocks) {
-          const id = /^id: (\S+)/.exec(block)?.[1];
-          if (id === undefined) continue;
-          after = id;
-          const line = /"line":(\d+)/.exec(block);
-          if (block.includes("\nevent: end")) return finish({ lines: next - 1, wrong });
-          if (line && block.includes("\nevent: log") && Number(line[1]) !== next++) wrong++;
-        }
-        if (cutAfter !== undefined && next > cutAfter) {
-          response.destroy();
-          open();
-        }
-      });
-      response.on("error", () => {});
-    });
-    current.on("error", () => {});
-  };
-  // Every reader loses its connection once, somewhere else each.
-  open(kind === "reader" ? Math.ceil(Math.random() * lines * 0.9) : undefined);
-  return { done, leave: () => current.destroy() };
-}
-
-async function main() {
-  const dir = mkdtempSync(join(tmpdir(), "dropless-followers-"));
-  writeFileSync(
-    join(dir, "dropless.yaml"),
-    JSON.stringify({ apps: { api: { repository: "a/api", root: "api", pm2: { script: "x.js" } } } }),
+async function follow(id) {
+  const path = join(import.meta.dirname, "lib/followers.js");
+  const child = fork(
+    path,
+    [host.port, host.token, id, values.readers, values.slow, values.stalled].map(String),
   );
-  const child = fork(import.meta.filename ?? new URL(import.meta.url).pathname, [
-    "--serve",
-    dir,
-    "--lines",
-    String(lines),
-  ]);
-  const inbox = [];
-  const waiting = [];
-  child.on("message", (message) => {
-    inbox.push(message);
-    for (const look of waiting.splice(0)) look();
+  const result = new Promise((resolve, reject) => {
+    child.on("message", (message) => message !== "connected" && resolve(message));
+    child.once("exit", (code) => reject(new Error(`the followers ended with ${code}`)));
   });
-  const told = async (key) => {
-    for (;;) {
-      const index = inbox.findIndex((message) => key in message);
-      if (index >= 0) return inbox.splice(index, 1)[0];
-      await new Promise((resolve) => waiting.push(resolve));
-    }
-  };
-  let exit = 1;
-  try {
-    const { url } = await told("url");
-    child.send({ ask: true });
-    await told("id");
-    const alone = (await told("wrote")).wrote;
-    child.send({ peak: true });
-    const peakAlone = (await told("peak")).peak;
-
-    child.send({ ask: true, go: true });
-    const { id, token } = await told("id");
-    const count = Number(values.followers);
-    const readers = Math.min(Number(values.readers), count);
-    const all = Array.from({ length: count }, (_, i) =>
-      follow(
-        `${url}/deploys/${id}`,
-        token,
-        i < readers ? "reader" : i < readers + count / 10 ? "slow" : "stopped",
-      ),
-    );
-    const begun = performance.now();
-    const { wrote } = await told("wrote");
-    const seen = await Promise.all(all.slice(0, readers).map(({ done }) => done));
-    const read = Math.round(performance.now() - begun);
-    child.send({ peak: true });
-    const { peak } = await told("peak");
-    for (const follower of all) follower.leave();
-    const complete = seen.filter((one) => one.lines === lines && one.wrong === 0).length;
-    console.log(
-      JSON.stringify(
-        {
-          lines,
-          followers: {
-            readers,
-            slow: Math.ceil(count / 10),
-            stopped: count - readers - Math.ceil(count / 10),
-          },
-          "written in, ms": { alone, followed: wrote },
-          "readers done after, ms": read,
-          "readers with every line once and in order, over a lost connection": complete,
-          "peak memory, MB": { alone: peakAlone, followed: peak },
-        },
-        null,
-        2,
-      ),
-    );
-    exit = complete === readers ? 0 : 1;
-  } finally {
-    const gone = new Promise((resolve) => child.once("exit", resolve));
-    if (child.connected) child.send({ stop: true });
-    await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, 10_000))]);
-    child.kill("SIGKILL");
-    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
-  }
-  process.exit(exit);
+  result.catch(() => {});
+  await new Promise((resolve) => child.on("message", (message) => message === "connected" && resolve()));
+  return { result };
 }
 
-await (values.serve ? serve(values.serve) : main());
+try {
+  await host.start();
+  const alone = await turn("alone");
+  const followed = await turn("followed", follow);
+  const all = ["readers", "slow", "stalled"].map((key) => `${values[key]} ${key}`).join(", ");
+  console.log(
+    `a build of ${lines} lines alone: ${(alone.ms / 1000).toFixed(1)} s, ${alone.rss} MB\n` +
+      `with ${all}: ${(followed.ms / 1000).toFixed(1)} s (${(followed.ms / alone.ms).toFixed(2)} times), ` +
+      `${followed.before} MB before, ${followed.rss} MB at most`,
+  );
+  const { seen } = followed;
+  console.log(
+    `readers by the last event they got: ${JSON.stringify(seen.ends)}; ${seen.lines} events in all, each once and in order, ` +
+      `over ${seen.reconnects} reconnects`,
+  );
+  faults.push(...seen.faults);
+  const [last, ...others] = Object.entries(seen.ends);
+  if (others.length > 0 || last[0] < lines || last[1] !== Number(values.readers))
+    faults.push("not everyone who read came to the end");
+  if (followed.rss > mostMb) faults.push(`${followed.rss} MB of memory`);
+} catch (error) {
+  faults.push(`${error.stack}\n${host.said()}`);
+} finally {
+  await host.end();
+}
+for (const fault of faults) console.error(fault);
+console.log(faults.length === 0 ? "as wanted" : `${faults.length} faults`);
+process.exit(faults.length === 0 ? 0 : 1);
