@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { createPrivatePm2 } from "../../bench/lib/pm2.js";
 
+const seamsFile = join(import.meta.dirname, "seams.js");
 const main = join(import.meta.dirname, "../../../dist/main.js");
 
 export const freePort = () =>
@@ -82,20 +83,26 @@ export async function createHost(names, block = () => ({})) {
 
   let child;
   const said = [];
-  async function start() {
-    child = spawn(process.execPath, [main], {
+  /** With `seams` the daemon tells where it is and dies where it is told; then `killed` instead of ready is no fault. */
+  async function start({ seams = false, env: more = {} } = {}) {
+    child = spawn(process.execPath, [...(seams ? ["--import", seamsFile] : []), main], {
       cwd: dir,
-      env: { ...env, DROPLESS_CONFIG: join(dir, "dropless.yaml"), SOAK_SECRET: secret },
-      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...env, DROPLESS_CONFIG: join(dir, "dropless.yaml"), SOAK_SECRET: secret, ...more },
+      stdio: ["ignore", "pipe", "pipe", ...(seams ? ["ipc"] : [])],
     });
+    const started = child;
     const keep = (line) => said.push(line) > 200 && said.shift();
     createInterface({ input: child.stderr }).on("line", keep);
-    await new Promise((resolve, reject) => {
-      createInterface({ input: child.stdout }).on("line", (line) => {
+    return new Promise((resolve, reject) => {
+      createInterface({ input: started.stdout }).on("line", (line) => {
         keep(line);
-        if (line.includes('"msg":"ready"')) resolve();
+        if (line.includes('"msg":"ready"')) resolve("ready");
       });
-      child.once("exit", (code) => reject(new Error(`the daemon ended with ${code}:\n${said.join("\n")}`)));
+      started.once("exit", (code, signal) =>
+        seams && signal === "SIGKILL"
+          ? resolve("killed")
+          : reject(new Error(`the daemon ended with ${code}:\n${said.join("\n")}`)),
+      );
     });
   }
 
@@ -105,8 +112,42 @@ export async function createHost(names, block = () => ({})) {
     return { status: answer.status, body: await answer.json() };
   }
 
+  const isUp = () => child !== undefined && child.exitCode === null && child.signalCode === null;
+  const gone = (one) =>
+    one.exitCode !== null || one.signalCode !== null
+      ? Promise.resolve()
+      : new Promise((resolve) => one.once("exit", resolve));
+
   return {
     dir,
+    pm2,
+    isUp,
+    pid: () => child.pid,
+    /** Resolves when the daemon has ended. */
+    gone: () => gone(child),
+    async stop(signal = "SIGTERM") {
+      child.kill(signal);
+      await gone(child);
+    },
+    /** Where the daemon is to kill itself; undefined for nowhere. Starts the trace anew. */
+    aim: (seam) =>
+      new Promise((resolve, reject) => {
+        const answered = (message) => {
+          if (!message?.aimed) return;
+          child.off("message", answered);
+          resolve();
+        };
+        child.on("message", answered);
+        child.send({ aim: seam ?? null }, (error) => error && reject(error));
+      }),
+    async call(method, path, body) {
+      const answer = await fetch(url + path, {
+        method,
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        ...(method !== "GET" && { body: JSON.stringify(body ?? {}) }),
+      });
+      return { status: answer.status, body: await answer.json() };
+    },
     port,
     token,
     repos,
@@ -117,7 +158,10 @@ export async function createHost(names, block = () => ({})) {
       const { work, git, port } = repos[name];
       const n = ++repos[name].commits;
       const all = { "server.js": app(port, `${name} ${n}`), "package.json": '{"type":"module"}', ...files };
-      for (const [path, text] of Object.entries(all)) writeFileSync(join(work, path), text);
+      for (const [path, text] of Object.entries(all)) {
+        if (text === null) rmSync(join(work, path), { force: true });
+        else writeFileSync(join(work, path), text);
+      }
       git("add", "-A");
       git("commit", "-q", "--allow-empty", "-m", `change ${n}`);
       git("push", "-q", "origin", "main");
@@ -162,7 +206,7 @@ export async function createHost(names, block = () => ({})) {
       ),
     said: () => said.join("\n"),
     async end() {
-      if (child && child.exitCode === null) {
+      if (isUp()) {
         const exited = new Promise((resolve) => child.once("exit", resolve));
         child.kill("SIGTERM");
         const late = setTimeout(() => child.kill("SIGKILL"), 30_000);
