@@ -82,6 +82,8 @@ export async function createHost(
     PATH: process.env.PATH ?? "",
     HOME: pm2.env.HOME ?? dir,
     PM2_HOME: pm2.home,
+    // Where the machine has certificates of its own, package managers need them too.
+    ...(process.env.NODE_EXTRA_CA_CERTS && { NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS }),
     DROPLESS_CONFIG: configFile,
     DEPLOY_SECRET: secret,
     ...options.env,
