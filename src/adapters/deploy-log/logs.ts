@@ -50,7 +50,7 @@ export function createDeployLogs(options: Options): DeployLogs {
   const reading = createSlots(8);
   /** Logs that are being written at this moment. */
   let busy = 0;
-  const turn = createTurnstile(() => (busy > 0 ? 4 : 64));
+  const turn = createTurnstile(() => (busy > 0 ? 1 : 64));
   const shared = createShared();
   const prune = createPrune({ dir, keep, isLive: (id) => live.has(id) });
   const pathOf = (deploy: string): string => join(dir, `${deploy}.ndjson`);

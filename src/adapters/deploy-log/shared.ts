@@ -27,6 +27,8 @@ export function createShared() {
     chunks.set(key, entry);
     try {
       const { value } = await chunk;
+      // Dropped in the meantime, by others that came after it.
+      if (chunks.get(key) !== entry) return await chunk;
       entry.bytes = value.length;
       used += value.length;
       for (const oldest of chunks.keys()) {

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../../domain/fault.js";
 import type { AppState } from "../../domain/request.js";
@@ -22,7 +22,10 @@ export function openStore(dataDir: string, open = openDatabase): Store & { close
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     release = lockDataDir(dataDir, open);
-    db = open(join(dataDir, "dropless.db"));
+    const path = join(dataDir, "dropless.db");
+    db = open(path);
+    // Also in a folder that others may look into; what SQLite puts beside it gets the same mode.
+    chmodSync(path, 0o600);
     db.exec(
       `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
        PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864`,

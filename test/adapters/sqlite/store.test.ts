@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -35,6 +35,14 @@ function store(dir = tempDir("store")) {
   });
   return opened;
 }
+
+test("only its owner can read what it writes", () => {
+  const dir = tempDir("store");
+  chmodSync(dir, 0o755);
+  store(dir).add(deploy(1), { tokenSha256: "t1" });
+  for (const name of readdirSync(dir).filter((it) => it.startsWith("dropless.db")))
+    expect(statSync(join(dir, name)).mode & 0o077).toBe(0);
+});
 
 test("what was stored is there after a restart", () => {
   const dir = tempDir("store");
@@ -122,8 +130,8 @@ test("with 100,000 deploys, listing, claiming and knowing a delivery again stay 
     expect(s.tokenOwner("t77777")).toBe("d77777");
     expect(s.running()).toBeUndefined();
   }
-  // About 80 ms on an idle machine; a scan of the table would be some 20 ms for each of the 600.
-  expect(performance.now() - begun).toBeLessThan(3000);
+  // About 80 ms on an idle machine; a scan of the table would be some 20 ms for each of the 600 on the same.
+  expect(performance.now() - begun).toBeLessThan(10_000);
 }, 120_000);
 
 test("a store from a newer dropless is refused and left alone", () => {
