@@ -4,6 +4,7 @@ import { createEngine } from "./daemon/engine.js";
 import { createExtras } from "./daemon/extras.js";
 import { isEnded } from "./domain/deploy.js";
 import { Fault } from "./domain/fault.js";
+import type { LogWriter } from "./domain/ports.js";
 import { createServer } from "./http/server.js";
 
 export interface Daemon {
@@ -30,6 +31,16 @@ const listenFault = (error: NodeJS.ErrnoException, host: string, port: number): 
     );
   return error;
 };
+
+/** What concerns no deploy is told in the daemon's own log; apps keep their output in theirs. */
+const sayTo = (logger: Logger): LogWriter => ({
+  say: (text) => logger.info(text),
+  write: () => {},
+  drained: async () => {},
+  step: () => {},
+  status: () => {},
+  flush: async () => {},
+});
 
 /** The composition root. Opens the store at once: Faults of `createEngine`. */
 export async function createDaemon(config: Config, logger: Logger, version: string): Promise<Daemon> {
@@ -69,6 +80,7 @@ export async function createDaemon(config: Config, logger: Logger, version: stri
       const { host, port } = config.server;
       try {
         const url = await server.listen({ host, port });
+        engine.revive(sayTo(logger));
         queue.start();
         isReady = true;
         extras.start();

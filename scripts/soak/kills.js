@@ -11,7 +11,7 @@
  *
  * Exits with 1 when something was not as wanted.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { appFiles } from "../bench/lib/apps.js";
@@ -50,7 +50,7 @@ let killed = 0;
 let again = 0;
 let failedBefore = 0;
 
-const ran = () => (existsSync(join(host.dir, "ran")) ? readFileSync(join(host.dir, "ran"), "utf8") : "");
+const builds = () => readFileSync(join(host.dir, "ran"), "utf8").split("build").length;
 const ids = async () => (await host.get("/deploys?limit=100")).body.deploys.map(({ id }) => id);
 const good = (name) =>
   host.commit(
@@ -160,9 +160,16 @@ async function traced(kind, name) {
   return { passed, durationMs, ended };
 }
 
+/** Takes the aim away; false when it was hit before. */
+async function isHarmless() {
+  await Promise.race([host.gone(), host.aim(undefined).catch(() => host.gone())]);
+  return host.isUp();
+}
+
 async function kill(kind, name, seam) {
   const known = new Set(await ids());
   await host.aim(seam);
+  const builtBefore = builds();
   const id = await kinds[kind].ask(name).catch(() => undefined);
   // Either it is killed there, or this deploy passed that seam a time less than the one before.
   const over = new AbortController();
@@ -174,30 +181,36 @@ async function kill(kind, name, seam) {
     }
   };
   await Promise.race([host.gone(), ended()]);
-  over.abort();
-  const dead = !host.isUp();
-  let builtBefore;
+  let dead = !host.isUp();
   const began = Date.now();
   if (dead) {
     killed++;
-    builtBefore = ran();
     // One in five hits the daemon again on its way up or while it makes good.
     const second = next() < 0.2 && killed < wantedKills ? pick(recovery) : undefined;
-    const state = await host.start({ seams: true, env: { ...env, ...(second && { SOAK_KILL_AT: second }) } });
-    if (second && state === "ready") {
-      await Promise.race([host.gone(), settle(Date.now() + 120_000)]);
+    await host.start({ seams: true, env: { ...env, ...(second && { SOAK_KILL_AT: second }) } });
+    if (second) {
+      await Promise.race([host.gone(), ended()]);
+      if (await isHarmless()) over.abort();
+      else {
+        killed++;
+        again++;
+        await host.start({ seams: true, env });
+      }
     }
-    if (second && !host.isUp()) {
-      killed++;
-      again++;
-    }
+  } else if (!(await isHarmless())) {
+    killed++;
+    dead = true;
   }
+  over.abort();
   await settle(Date.now() + 120_000);
   tookMs.push(Date.now() - began);
+  // What was built stays built: PM2 is asked of nothing while something is built.
+  const built = builds() - builtBefore;
+  if (id !== undefined && kind === "push" && seam.startsWith("pm2 ") && built !== 1)
+    faults.push(`${kind} of ${name} killed at ${seam}: built ${built} times`);
   const ends = await check(`${kind} of ${name} killed at ${seam}`, kind, name, id, known);
   done.push({ kind, seam, dead, ends });
   if (dead) console.log(`${killed} ${kind} ${seam}: ${ends.join(" ") || "never acknowledged"}`);
-  return builtBefore;
 }
 
 /** Where a daemon that recovers can be hit: at its first writes, and at any call and command. */

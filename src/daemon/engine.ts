@@ -15,13 +15,14 @@ import { openStore } from "../adapters/sqlite/store.js";
 import type { AppConfig, Config } from "../config/schema.js";
 import { secretsIn } from "../config/secrets.js";
 import { createIds } from "../domain/ids.js";
-import type { DeployLogs, Queue } from "../domain/ports.js";
+import type { DeployLogs, LogWriter, Queue } from "../domain/ports.js";
 import { createRedactor } from "../domain/redact.js";
 import { createPipeline } from "../pipeline/pipeline.js";
 import type { Releases } from "../pipeline/ports.js";
 import { createQueue } from "../queue/queue.js";
 import { createRollout } from "../rollout/rollout.js";
 import type { Rollout } from "../rollout/types.js";
+import { createRevive } from "./revive.js";
 
 /** Everything behind the HTTP side: what deploys, and remembers. */
 export interface Engine {
@@ -29,6 +30,8 @@ export interface Engine {
   logs: DeployLogs;
   rollout: Rollout;
   releases(app: AppConfig): Releases;
+  /** Before `queue.start`: live releases that PM2 has lost come back, ahead of the first deploy. */
+  revive(log: LogWriter): void;
   /** After `queue.stop`. */
   close(): Promise<void>;
 }
@@ -83,9 +86,17 @@ export function createEngine(config: Config, report: (error: unknown) => void): 
     now: () => new Date(),
     redact: redactor.text,
   });
+  const revive = createRevive({
+    apps: config.apps,
+    rollout,
+    releases,
+    stateOf: (app) => store.app(app),
+    running: () => store.running(),
+    logOf: (deploy) => logs.open(deploy),
+  });
   const queue = createQueue({
     store,
-    run,
+    run: revive.before(run),
     logs,
     ids: createIds(),
     isApp: (name) => config.apps[name] !== undefined,
@@ -97,8 +108,12 @@ export function createEngine(config: Config, report: (error: unknown) => void): 
     logs,
     rollout,
     releases,
+    revive: revive.start,
     async close() {
+      const stopped = revive.stop();
+      // A call that PM2 does not answer ends with this.
       await rollout.close();
+      await stopped;
       store.close();
     },
   };

@@ -28,10 +28,12 @@ function pass(label) {
 }
 const write = fs.writeSync;
 
+let timer;
 function aim(seam) {
   seen = new Map();
   target = seam;
-  if (seam?.startsWith("time#")) setTimeout(() => die(seam), Number(seam.slice(5)));
+  clearTimeout(timer);
+  if (seam?.startsWith("time#")) timer = setTimeout(() => die(seam), Number(seam.slice(5)));
 }
 aim(target);
 process.on("message", (message) => {
