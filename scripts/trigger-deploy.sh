@@ -10,6 +10,8 @@
 #   --url URL            DROPLESS_URL            (required) the daemon's public address
 #                        DROPLESS_SECRET         (required, or the next) the app's secret
 #   --secret-file FILE   DROPLESS_SECRET_FILE    a file that holds the secret alone
+#   --audience NAME      DROPLESS_AUDIENCE       in place of a secret: GitHub's identity token, made for this audience
+#                                                (the app's `oidc`; the job needs `permissions: { id-token: write }`)
 #   --app NAME           DROPLESS_APP            every app of the repository and branch
 #   --repository O/N     DROPLESS_REPOSITORY     GITHUB_REPOSITORY
 #   --ref REF            DROPLESS_REF            GITHUB_REF (a branch's name is enough)
@@ -39,6 +41,7 @@ secret_file=${DROPLESS_SECRET_FILE:-}
 follow=${DROPLESS_FOLLOW:-1}
 patience=${DROPLESS_PATIENCE:-300}
 secret=${DROPLESS_SECRET:-}
+audience=${DROPLESS_AUDIENCE:-}
 # Children have no need of it.
 unset DROPLESS_SECRET
 
@@ -71,7 +74,7 @@ while [ $# -gt 0 ]; do
       shift
       continue
       ;;
-    --url | --app | --repository | --ref | --sha | --delivery | --secret-file | --patience) ;;
+    --url | --app | --repository | --ref | --sha | --delivery | --secret-file | --audience | --patience) ;;
     --secret) usage "A secret does not belong into an argument: everyone on the machine could read it" "Set DROPLESS_SECRET, or use --secret-file." ;;
     *) usage "There is no option $1" ;;
   esac
@@ -84,6 +87,7 @@ while [ $# -gt 0 ]; do
     --sha) sha=$2 ;;
     --delivery) delivery=$2 ;;
     --secret-file) secret_file=$2 ;;
+    --audience) audience=$2 ;;
     --patience) patience=$2 ;;
   esac
   shift 2
@@ -96,7 +100,12 @@ if [ -n "$secret_file" ]; then
   [ -r "$secret_file" ] || usage "The secret's file $secret_file cannot be read"
   secret=$(cat "$secret_file")
 fi
-[ -n "$secret" ] || usage "There is no secret: DROPLESS_SECRET is not set or empty" "In Actions: env: DROPLESS_SECRET: \${{ secrets.DEPLOY_SECRET }}. A pull request from a fork gets no secrets."
+if [ -n "$audience" ]; then
+  [ -z "$secret" ] || usage "There are both a secret and an audience" "Give the one that the app has in dropless.yaml."
+  [ -n "${ACTIONS_ID_TOKEN_REQUEST_URL:-}" ] && [ -n "${ACTIONS_ID_TOKEN_REQUEST_TOKEN:-}" ] ||
+    usage "This job gets no identity token from GitHub" "Give the job permissions: { id-token: write, contents: read }. A pull request from a fork gets none."
+fi
+[ -n "$audience$secret" ] || usage "There is no secret: DROPLESS_SECRET is not set or empty" "In Actions: env: DROPLESS_SECRET: \${{ secrets.DEPLOY_SECRET }}. A pull request from a fork gets no secrets."
 [ -n "$url" ] || usage "There is no address: DROPLESS_URL is not set" "It is the daemon's publicUrl, such as https://example.com/_dropless."
 [ -n "$repository" ] || usage "There is no repository" "Outside of Actions say it: --repository owner/name."
 [ -n "$ref" ] || usage "There is no ref" "Outside of Actions say it: --ref main."
@@ -163,6 +172,23 @@ sign() {
       printf '%s' "$1"
     } | openssl dgst -sha256 -binary
   } | openssl dgst -sha256 -binary | hex
+}
+
+# Leaves in $dir/proof what shows who asks, for curl: a signature of $1, or a new identity token (each is taken once).
+prove() {
+  if [ -z "$audience" ]; then
+    printf 'header = "X-Hub-Signature-256: sha256=%s"\n' "$(sign "$1")" >"$dir/proof"
+    return
+  fi
+  printf 'header = "Authorization: bearer %s"\n' "$ACTIONS_ID_TOKEN_REQUEST_TOKEN" >"$dir/ask"
+  identity=$(curl -sSf --proto '=http,https' --connect-timeout 10 --max-time 30 --retry 3 -G -K "$dir/ask" \
+    --data-urlencode "audience=$audience" "$ACTIONS_ID_TOKEN_REQUEST_URL" 2>"$dir/error" | flatten | sed -n 's/^value=//p')
+  if [ -z "$identity" ]; then
+    complain no_identity "GitHub gave no identity token: $(sed 's/^curl: //;1q' "$dir/error")" "Run the job again."
+    exit 2
+  fi
+  [ "${GITHUB_ACTIONS:-}" != true ] || printf '::add-mask::%s\n' "$identity" >&2
+  printf 'header = "Authorization: Bearer %s"\n' "$identity" >"$dir/proof"
 }
 
 # JSON on standard input → lines `path=value`, such as error.message=…; escaped control characters vanish.
@@ -275,11 +301,12 @@ post() {
   [ -z "$app" ] || body=$body',"app":"'$app'"'
   body=$body'}'
   printf '%s' "$body" >"$dir/request"
-  signature=$(sign "$body")
+  [ -n "$audience" ] || prove "$body"
   waited=0 pause=1
   while :; do
+    [ -z "$audience" ] || prove "$body"
     request /webhooks/deploy -H 'Content-Type: application/json' -H 'Expect:' \
-      -H "X-Hub-Signature-256: sha256=$signature" --data-binary "@$dir/request"
+      -K "$dir/proof" --data-binary "@$dir/request"
     case $http in
       200 | 202) return ;;
     esac

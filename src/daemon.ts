@@ -60,6 +60,7 @@ export async function createDaemon(config: Config, logger: Logger, version: stri
     logger,
     version,
     metrics: extras.metrics,
+    identify: extras.identify,
     ready: () => isReady,
     instances: (app) => rollout.instances(app),
     releasesOf: async (app) => engine.releases(app).whole(),

@@ -35,6 +35,7 @@ const packages: Record<string, RegExp> = {
   fastify: /^(http|dashboard)\//,
   commander: /^(cli\.ts$|cli\/)/,
   "prom-client": /^extras\//,
+  jose: /^extras\//,
   yaml: /^(config|cli)\//,
   "@octokit/webhooks-methods": /^github\//,
 };

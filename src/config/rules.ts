@@ -26,6 +26,12 @@ export function brokenRules(config: Config): ConfigFault[] {
         "is missing",
         "`on` has workflow_run: name the workflow's file, such as ci.yml.",
       );
+    if (app.oidc && !app.on.includes("request"))
+      fault(
+        `${path}.on`,
+        "lacks request",
+        "`oidc` is for jobs that ask for a deploy: add `request` to `on`.",
+      );
     if (app.health.path && app.port === undefined)
       fault(
         `${path}.port`,

@@ -71,6 +71,26 @@ const inlinePm2 = z.looseObject({
 
 export const triggers = ["push", "request", "workflow_run", "release", "deployment"] as const;
 
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: "a full URL such as https://deploy.example.com" })
+  .transform((url) => url.replace(/\/+$/, ""));
+
+/** Whose identity tokens deploy an app in place of a secret. */
+const oidc = z.strictObject({
+  issuer: httpUrl
+    .refine(
+      (url) => /^https:|^http:\/\/(localhost|127\.0\.0\.1)(:|$)/.test(url),
+      "https: who could change the keys on their way here could sign for everybody",
+    )
+    .default("https://token.actions.githubusercontent.com"),
+  audience: z.string().min(1),
+  repository: z.string().regex(/^[\w.-]+\/[\w.-]+$/, "write owner/name"),
+  ref: z.string().startsWith("refs/", "the full ref, such as refs/heads/main").optional(),
+  environment: z.string().min(1).optional(),
+  workflow: z.string().min(1).optional(),
+});
+export type OidcConfig = z.output<typeof oidc>;
+
 export const appSchema = z.strictObject({
   repository,
   branch: branch.default("main"),
@@ -79,6 +99,7 @@ export const appSchema = z.strictObject({
     .min(1)
     .refine((path) => !/^\/+$/.test(path), "a folder of its own, never /"),
   secrets: z.array(secretReference).default([]),
+  oidc: oidc.optional(),
   on: z.array(z.enum(triggers)).min(1).default(["push", "request"]),
   workflow: z.string().min(1).optional(),
   directory: relativePath.default("."),
@@ -134,10 +155,6 @@ const proxy = z
     (text) => ["loopback", "linklocal", "uniquelocal"].includes(text) || isNetwork(text),
     "an address, a network such as 10.0.0.0/8, or loopback",
   );
-
-const httpUrl = z
-  .url({ protocol: /^https?$/, error: "a full URL such as https://deploy.example.com" })
-  .transform((url) => url.replace(/\/+$/, ""));
 
 const notification = z
   .strictObject({

@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { createOriginHead } from "../adapters/origin-head.js";
+import { openUsedTokens } from "../adapters/used-tokens.js";
 import type { Config } from "../config/schema.js";
 import type { Queue } from "../domain/ports.js";
 import type { Metrics } from "../extras/metrics.js";
+import type { HttpDeps } from "../http/deps.js";
 
 interface Deps {
   config: Config;
@@ -15,6 +17,7 @@ interface Deps {
 /** What a configuration may ask for beyond deploying. */
 export interface Extras {
   metrics?: Metrics["read"];
+  identify?: HttpDeps["identify"];
   /** After `queue.start`. */
   start(): void;
   /** After `queue.stop`, so that what it says at the last is still told. */
@@ -43,6 +46,10 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
         everyMs: config.catchUp === true ? undefined : config.catchUp,
       })
     : undefined;
+  const used = apps.some(({ oidc }) => oidc)
+    ? openUsedTokens(join(config.dataDir, "used-tokens"))
+    : undefined;
+  const identify = used && (await import("../extras/oidc.js")).createIdentify({ apps, take: used.take });
   const notify =
     config.notify.length > 0
       ? (await import("../extras/notify.js")).createNotify({
@@ -55,10 +62,12 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
 
   return {
     metrics: metrics?.read,
+    identify,
     start: () => catchUp?.start(),
     async stop() {
       await Promise.all([catchUp?.stop(), notify?.stop()]);
       metrics?.close();
+      used?.close();
     },
   };
 }

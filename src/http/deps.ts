@@ -12,6 +12,8 @@ export interface HttpDeps extends Omit<AppSources, "queue"> {
   version: string;
   /** False while the daemon starts or stops: then no webhook is taken. */
   ready(): boolean;
+  /** For which apps an identity token speaks; without it none is taken. Fault `token_refused`, … */
+  identify?: (token: string) => Promise<Set<string>>;
   /** What Prometheus is answered; without it there is no `/metrics`. */
   metrics?: () => Promise<{ contentType: string; text: string }>;
   /**

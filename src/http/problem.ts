@@ -9,6 +9,7 @@ const statusOf = new Map<string, number>(
     unreadable: 400,
     invalid_request: 400,
     not_signed: 401,
+    token_refused: 401,
     unauthorized: 401,
     forbidden: 403,
     not_found: 404,
@@ -25,6 +26,7 @@ const statusOf = new Map<string, number>(
     headers_too_large: 431,
     internal: 500,
     stopping: 503,
+    issuer_unreachable: 503,
     store_unwritable: 503,
   }),
 );

@@ -89,6 +89,36 @@ const ended = (id: string, more: object) => ({
 });
 
 describe.each(ready ? shells : [])("trigger-deploy.sh in %s", (shell) => {
+  it("shows GitHub's identity token in place of a secret, a new one for each attempt", async () => {
+    const seen: (string | undefined)[] = [];
+    const asked: (string | undefined)[] = [];
+    handler = (request, response) => {
+      if (request.url?.startsWith("/identity")) {
+        asked.push(request.headers.authorization, decodeURIComponent(request.url));
+        return answer(response, 200, { count: 1, value: `h.${seen.length}.s` });
+      }
+      seen.push(request.headers.authorization);
+      if (seen.length === 1) return answer(response, 503, { code: "stopping" });
+      return answer(response, 202, accepted);
+    };
+    const env = {
+      DROPLESS_SECRET: "",
+      ACTIONS_ID_TOKEN_REQUEST_URL: `${url}/identity?api=1`,
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: "runner-token",
+    };
+    const args = ["--audience", "deploy.example.com/a", "--no-follow"];
+    const { code, out } = await run({ shell, args, env });
+    expect([code, out]).toEqual([0, "==> deploy d1 of api accepted\n"]);
+    expect(asked.slice(0, 2)).toEqual([
+      "bearer runner-token",
+      "/identity?api=1&audience=deploy.example.com/a",
+    ]);
+    expect(seen).toEqual(["Bearer h.0.s", "Bearer h.1.s"]);
+    expect(posts.map(({ signature }) => signature)).toEqual([undefined, undefined]);
+    const without = await run({ shell, args, env: { DROPLESS_SECRET: "" } });
+    expect([without.code, without.err]).toEqual([2, expect.stringContaining("id-token: write")]);
+  });
+
   it("signs what an Actions job is, shows the log and exits 0", async () => {
     handler = (request, response) => {
       if (request.method === "POST") return answer(response, 202, accepted);

@@ -11,7 +11,7 @@ export const checkSecrets: Check = ({ config, env }) => {
   try {
     const apps = Object.values(loadConfig({ config: config.file, env }).config.apps);
     findings.push(on.ok("every secret of the configuration is there"));
-    for (const app of apps.filter(({ secrets }) => secrets.length === 0))
+    for (const app of apps.filter(({ secrets, oidc }) => secrets.length === 0 && !oidc))
       findings.push(
         about(app.name).note(
           "it has no `secrets`, so it takes no webhook",

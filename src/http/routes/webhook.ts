@@ -21,10 +21,16 @@ const heldFault = (held: (Submission & { kind: "held" })[]): Fault =>
     "Send it again after `dropless resume APP`; GitHub's Redeliver does.",
   );
 
+/** A job's identity token in place of a signature; an event of GitHub's is always signed. */
+const identityToken = (request: FastifyRequest): string | undefined =>
+  ["x-hub-signature-256", "x-hub-signature", "x-github-event"].some((name) => request.headers[name])
+    ? undefined
+    : /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(request.headers.authorization ?? "")?.[1];
+
 /** `POST /webhooks/deploy`: raw bytes → verified → requests → stored → answered. */
 export function webhookRoute(
   server: FastifyInstance,
-  { config, queue, ready }: HttpDeps,
+  { config, queue, ready, identify }: HttpDeps,
   penalise: (request: FastifyRequest, fault: Fault) => Promise<Fault>,
 ) {
   const withBody = createBodyReader();
@@ -65,7 +71,9 @@ export function webhookRoute(
       return withBody(request.raw, async (raw) => {
         const text = bodyText(raw);
         try {
-          const signed = await signedFor(request.headers, text, apps);
+          const token = identityToken(request);
+          const signed =
+            identify && token ? await identify(token) : await signedFor(request.headers, text, apps);
           const reading = readPayload(
             {
               event: header(request, "x-github-event"),
@@ -82,7 +90,7 @@ export function webhookRoute(
           const delivery = { id: reading.deliveryId ?? `body-${bodySha256}`, bodySha256 };
           return answer(request, reply, await queue.deliverSoon(delivery, reading.requests));
         } catch (error) {
-          throw error instanceof Fault && error.code === "not_signed"
+          throw error instanceof Fault && ["not_signed", "token_refused"].includes(error.code)
             ? await penalise(request, error)
             : error;
         }
