@@ -56,6 +56,11 @@ function complete(parsed: Parsed, file: string, around: Surroundings, withSecret
     return [];
   };
 
+  const github = (given: Config["github"]): Config["github"] => {
+    const [token] = given ? resolve("github.token", given.token) : [];
+    return given && token !== undefined ? { ...given, token } : undefined;
+  };
+
   // Without a prototype, so that `apps["constructor"]` from a request finds nothing.
   const apps: Record<string, AppConfig> = Object.create(null);
   for (const [name, app] of Object.entries(parsed.apps))
@@ -72,6 +77,7 @@ function complete(parsed: Parsed, file: string, around: Surroundings, withSecret
     file,
     dataDir: absolute(parsed.dataDir),
     pm2Home: absolute(parsed.pm2Home ?? (around.env.PM2_HOME || "~/.pm2")),
+    github: withSecrets ? github(parsed.github) : undefined,
     notify: withSecrets ? parsed.notify.flatMap(notification) : [],
     apps,
   };

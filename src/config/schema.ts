@@ -207,6 +207,9 @@ export const configSchema = z.strictObject({
   /** At the start only, or also every so often. */
   catchUp: z.union([z.boolean(), duration.refine((ms) => ms >= 10_000, "10s at least")]).default(false),
   notify: z.array(notification).default([]),
+  github: z
+    .strictObject({ token: secretReference, apiUrl: httpUrl.default("https://api.github.com") })
+    .optional(),
   apps: z.record(
     z
       .string()

@@ -59,8 +59,10 @@ export function resolveSecret(
 export const secretsIn = (config: {
   apps: Record<string, Pick<Config["apps"][string], "secrets">>;
   notify: Config["notify"];
+  github?: Config["github"];
 }): string[] => [
   ...Object.values(config.apps).flatMap((app) => app.secrets),
+  ...(config.github ? [config.github.token] : []),
   ...config.notify.flatMap(({ url, secret }) => [url, ...(secret === undefined ? [] : [secret])]),
 ];
 

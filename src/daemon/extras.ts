@@ -46,6 +46,16 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
         everyMs: config.catchUp === true ? undefined : config.catchUp,
       })
     : undefined;
+  const { github } = config;
+  const views =
+    github &&
+    (await import("../extras/github-views.js")).createGithubViews({
+      apps,
+      queue,
+      api: (await import("../extras/github-api.js")).createGithubApi(github),
+      logger,
+      linkOf,
+    });
   const used = apps.some(({ oidc }) => oidc)
     ? openUsedTokens(join(config.dataDir, "used-tokens"))
     : undefined;
@@ -65,7 +75,7 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
     identify,
     start: () => catchUp?.start(),
     async stop() {
-      await Promise.all([catchUp?.stop(), notify?.stop()]);
+      await Promise.all([catchUp?.stop(), notify?.stop(), views?.stop()]);
       metrics?.close();
       used?.close();
     },

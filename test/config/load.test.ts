@@ -270,6 +270,9 @@ it("resolves the secrets of notifications, and has them forgotten and kept out o
   expect(faultsOf(yaml("  - { type: slack, url: env:SLACK, apps: [web] }\n"), { env }).faults[0]?.path).toBe(
     "notify.0.apps",
   );
+  const viewed = load(`github: { token: env:HOOK }${smallest}`, { env });
+  expect(viewed.config.github).toEqual({ token: env.HOOK, apiUrl: "https://api.github.com" });
+  expect([viewed.secretEnvNames, secretsIn(viewed.config)].every((all) => all.length === 2)).toBe(true);
   expect(load(yaml("  - { type: slack, url: env:NONE }\n"), { secrets: false }).config.notify).toEqual([]);
 });
 
