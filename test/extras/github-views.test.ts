@@ -16,7 +16,7 @@ async function github(fails: (got: Received) => number | undefined = () => undef
     sha: string;
     environment: string;
     payload: unknown;
-    statuses: unknown[];
+    statuses: { state: string }[];
   }[] = [];
   const served = await receiver((got) => {
     const failing = fails(got);
@@ -134,7 +134,7 @@ it("shows nothing of what was skipped, and goes on with its own deployment after
   second.tell(ended("succeeded"));
   await second.stop();
   expect(deployments).toHaveLength(1);
-  expect((deployments[0]?.statuses as { state: string }[]).map(({ state }) => state)).toEqual([
+  expect(deployments[0]?.statuses.map(({ state }) => state)).toEqual([
     "in_progress",
     "in_progress",
     "success",
