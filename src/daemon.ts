@@ -61,6 +61,7 @@ export async function createDaemon(config: Config, logger: Logger, version: stri
     version,
     metrics: extras.metrics,
     identify: extras.identify,
+    audit: extras.audit,
     ready: () => isReady,
     instances: (app) => rollout.instances(app),
     releasesOf: async (app) => engine.releases(app).whole(),

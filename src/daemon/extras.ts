@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { createAuditLog } from "../adapters/audit-log.js";
 import { createOriginHead } from "../adapters/origin-head.js";
 import { openUsedTokens } from "../adapters/used-tokens.js";
 import type { Config } from "../config/schema.js";
@@ -18,6 +19,7 @@ interface Deps {
 export interface Extras {
   metrics?: Metrics["read"];
   identify?: HttpDeps["identify"];
+  audit?: HttpDeps["audit"];
   /** After `queue.start`. */
   start(): void;
   /** After `queue.stop`, so that what it says at the last is still told. */
@@ -56,6 +58,11 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
       logger,
       linkOf,
     });
+  const audit = config.audit
+    ? createAuditLog(join(config.dataDir, "audit.ndjson"), (error) =>
+        logger.error({ err: error }, "the audit log could not be written"),
+      )
+    : undefined;
   const used = apps.some(({ oidc }) => oidc)
     ? openUsedTokens(join(config.dataDir, "used-tokens"))
     : undefined;
@@ -73,6 +80,7 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
   return {
     metrics: metrics?.read,
     identify,
+    audit,
     start: () => catchUp?.start(),
     async stop() {
       await Promise.all([catchUp?.stop(), notify?.stop(), views?.stop()]);

@@ -73,6 +73,8 @@ export function createAuth({ callerOf, sessionOf, tokenReads }: AuthDeps) {
     }
     const needed = access === "own" ? "read" : access;
     if (needed && scopes.indexOf(caller.scope) >= scopes.indexOf(needed)) return caller;
+    // Who tried is known, and written down.
+    request.caller = caller;
     throw new Fault(
       "forbidden",
       `The token "${caller.name}" has the scope ${caller.scope}, which does not allow this`,

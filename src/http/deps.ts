@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from "fastify";
 import type { Config } from "../config/schema.js";
 import type { DeployLogs, Queue } from "../domain/ports.js";
+import type { AuditEntry } from "./audit.js";
 import type { AppSources } from "./view.js";
 
 /** What the HTTP side is made of; the composition root gives it. */
@@ -14,6 +15,8 @@ export interface HttpDeps extends Omit<AppSources, "queue"> {
   ready(): boolean;
   /** For which apps an identity token speaks; without it none is taken. Fault `token_refused`, … */
   identify?: (token: string) => Promise<Set<string>>;
+  /** Told of every call that changes something. */
+  audit?: (entry: AuditEntry) => void;
   /** What Prometheus is answered; without it there is no `/metrics`. */
   metrics?: () => Promise<{ contentType: string; text: string }>;
   /**

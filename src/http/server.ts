@@ -6,6 +6,7 @@ import { secretsIn } from "../config/secrets.js";
 import { dashboard } from "../dashboard/plugin.js";
 import { Fault } from "../domain/fault.js";
 import { createRedactor } from "../domain/redact.js";
+import { auditCalls } from "./audit.js";
 import { createAuth, createCallers } from "./auth.js";
 import { webhookLimit } from "./body.js";
 import { ensureCliToken } from "./cli-token.js";
@@ -136,6 +137,8 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
       }
     },
   );
+
+  if (deps.audit) auditCalls(server, deps.audit);
 
   server.get("/healthz", { config: { access: "anyone" } }, async () => ({ status: "ok", version }));
   server.get("/readyz", { config: { access: "anyone" } }, async () => {
