@@ -120,7 +120,7 @@ test("with 100,000 deploys, listing, claiming and knowing a delivery again stay 
     }
   });
   const begun = performance.now();
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 1000; i++) {
     expect(s.waiting()).toHaveLength(20);
     expect(s.list({ app: "app3", status: "superseded", limit: 20, before: "d50000" }).deploys).toHaveLength(
       20,
@@ -130,9 +130,9 @@ test("with 100,000 deploys, listing, claiming and knowing a delivery again stay 
     expect(s.tokenOwner("t77777")).toBe("d77777");
     expect(s.running()).toBeUndefined();
   }
-  // About 80 ms on an idle machine; a scan of the table would be some 20 ms for each of the 600 on the same.
-  expect(performance.now() - begun).toBeLessThan(10_000);
-}, 120_000);
+  // Less than a second on an idle machine; with scans of the table it would be minutes.
+  expect(performance.now() - begun).toBeLessThan(60_000);
+}, 300_000);
 
 test("a store from a newer dropless is refused and left alone", () => {
   const dir = tempDir("store");
