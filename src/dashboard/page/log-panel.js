@@ -87,9 +87,11 @@ export function createLogPanel(id) {
 
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let typing;
+  let found = "";
   const find = () => {
     clearTimeout(typing);
-    view.search(search.value);
+    found = search.value;
+    view.search(found);
     drawn();
   };
   const step = (/** @type {1 | -1} */ way) => {
@@ -100,7 +102,6 @@ export function createLogPanel(id) {
     clearTimeout(typing);
     typing = setTimeout(find, 200);
   });
-  let found = "";
   search.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
       search.value = "";
@@ -110,7 +111,6 @@ export function createLogPanel(id) {
     event.preventDefault();
     if (found !== search.value) find();
     else step(event.shiftKey ? -1 : 1);
-    found = search.value;
   });
   before.addEventListener("click", () => step(-1));
   after.addEventListener("click", () => step(1));

@@ -18,6 +18,8 @@ export function createLogView({ link, onState }) {
   /** The line in the address, and the one the search stands on. */
   let target = 0;
   let current = 0;
+  /** The line to bring into sight, for as long as it is not: it may not be there yet, nor the page. */
+  let aim = 0;
   let lastTop = 0;
   let planned = false;
   /** @type {Map<number, HTMLElement>} */
@@ -62,6 +64,11 @@ export function createLogView({ link, onState }) {
     const height = `${lines.rows * rowHeight}px`;
     if (space.style.height !== height) space.style.height = height;
     if (following) toTop(element.scrollHeight);
+    else if (aim && lines.count > 0 && element.clientHeight > 0) {
+      const top = Math.max(0, lines.rowOf(lines.indexOf(aim)) * rowHeight - element.clientHeight / 3);
+      toTop(top);
+      if (element.scrollTop >= Math.floor(top) && (lines.at(lines.count - 1)?.number ?? 0) >= aim) aim = 0;
+    }
     const first = Math.max(0, Math.floor(element.scrollTop / rowHeight) - margin);
     const seen = lines.view(first, Math.ceil(element.clientHeight / rowHeight) + 2 * margin);
     rows.style.transform = `translateY(${(seen[0]?.row ?? 0) * rowHeight}px)`;
@@ -126,10 +133,14 @@ export function createLogView({ link, onState }) {
     "scroll",
     () => {
       const top = element.scrollTop;
-      // At the end first: a window that grows moves the log up too, and nobody scrolled.
-      if (top + element.clientHeight >= element.scrollHeight - 2) setFollowing(true);
-      else if (top < lastTop - 1) setFollowing(false);
-      lastTop = top;
+      // Where this page put it, nobody scrolled.
+      if (Math.abs(top - lastTop) > 1) {
+        aim = 0;
+        // At the end first: a window that grows moves the log up too, and that is no pause.
+        if (top + element.clientHeight >= element.scrollHeight - 2) setFollowing(true);
+        else if (top < lastTop) setFollowing(false);
+        lastTop = top;
+      }
       plan();
     },
     { passive: true },
@@ -145,8 +156,7 @@ export function createLogView({ link, onState }) {
   /** @param {number} number */
   const show = (number) => {
     setFollowing(false);
-    space.style.height = `${lines.rows * rowHeight}px`;
-    toTop(Math.max(0, lines.rowOf(lines.indexOf(number)) * rowHeight - element.clientHeight / 3));
+    aim = number;
     again();
   };
 
@@ -160,13 +170,13 @@ export function createLogView({ link, onState }) {
       const line = lines.at(lines.count - 1);
       if (line) search.add(line);
       if (lines.dropped !== before) again();
-      if (event.line === target) show(target);
       plan();
     },
     get following() {
       return following;
     },
     follow(/** @type {boolean} */ on) {
+      aim = 0;
       setFollowing(on);
       plan();
     },
@@ -181,9 +191,8 @@ export function createLogView({ link, onState }) {
     /** Marks a line and brings it into sight, now or when it comes. 0: none. @param {number} number */
     goTo(number) {
       target = number;
-      if (number > 0 && lines.count > 0) show(number);
-      else if (number > 0) setFollowing(false);
-      again();
+      if (number > 0) show(number);
+      else again();
     },
     /** @param {string} words */
     search(words) {

@@ -1,0 +1,293 @@
+import { once } from "node:events";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { request as ask, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { appFiles } from "../support/apps.js";
+import { startBrowser } from "../support/browser.js";
+import { createHost, type DeployAnswer, type Host } from "../support/host.js";
+import { createRepo, type Repo } from "../support/repo.js";
+import { freePort } from "../support/temp.js";
+import { canTest } from "../support/tools.js";
+
+/** Says something, then waits for the test: a build that is at a known place for as long as it is looked at. */
+const build = (last: string) => `
+import { existsSync } from "node:fs";
+for (let i = 1; i <= 120; i++) console.log("\\u001b[32mmodule " + i + "\\u001b[39m");
+console.log("half of it");
+while (!existsSync(process.env.GATE)) await new Promise((resolve) => setTimeout(resolve, 20));
+${last}
+`;
+const good = 'console.log("all of it");';
+const markup = `<img src=x onerror="window.owned=1"><script>window.owned=2</script>`;
+
+/** nginx's \`location /dropless/ { proxy_pass …/; }\`, in a few lines. */
+async function behindPrefix(port: number) {
+  const proxy = createServer((incoming, outgoing) => {
+    if (!incoming.url?.startsWith("/dropless/")) return outgoing.writeHead(404).end();
+    const { method, headers } = incoming;
+    const path = incoming.url.slice("/dropless".length);
+    const upstream = ask({ host: "127.0.0.1", port, method, path, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    upstream.on("error", () => outgoing.destroy());
+    incoming.pipe(upstream);
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    close: () => proxy.closeAllConnections() ?? proxy.close(),
+  };
+}
+
+describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
+  let host: Host;
+  let repo: Repo;
+  let port = 0;
+  let gate = "";
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  const troubles: string[] = [];
+
+  beforeAll(async () => {
+    host = await createHost();
+    port = await freePort();
+    gate = join(host.dir, "gate");
+    repo = createRepo(host.dir, "api");
+    host.addApp("api", {
+      repository: repo.url,
+      port,
+      install: false,
+      build: "node build.mjs",
+      buildEnv: { GATE: gate },
+      pm2: { script: "server.js", instances: 1 },
+    });
+    await host.start();
+    mkdirSync(join(host.dir, "browser"));
+    browser = await startBrowser(join(host.dir, "browser"));
+    context = await browser.newContext({ viewport: { width: 1280, height: 900 }, bypassCSP: false });
+    page = await context.newPage();
+    page.setDefaultTimeout(90_000);
+    page.on("pageerror", (error) => troubles.push(String(error)));
+    page.on("console", (message) => {
+      // A daemon that is away is part of what is tested here.
+      const away = /ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY|40[01]|5\d\d/.test(message.text());
+      if (message.type() === "error" && !away) troubles.push(message.text());
+    });
+    page.on("dialog", (dialog) => {
+      troubles.push(`a dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await host?.end();
+  });
+
+  const push = async (release: string, message: string, more: { last?: string } = {}): Promise<string> => {
+    rmSync(gate, { force: true });
+    const files = { ...appFiles({ kind: "http", release, port }), "build.mjs": build(more.last ?? good) };
+    const sha = repo.commit(files, message);
+    const answer = await host.push(repo.fullName, sha, { message });
+    expect(answer.status).toBe(202);
+    return answer.body.id;
+  };
+  const openGate = () => writeFileSync(gate, "");
+  const served = async () => (await fetch(`http://127.0.0.1:${port}/`)).text();
+  const status = (word: string) => page.locator(".title .badge", { hasText: word });
+  /** Waits for whatever end, so that a wrong one is told at once, and with its log. */
+  const endsAs = async (id: string, word: string) => {
+    await page.locator(".title .badge:not(.busy)", { hasNotText: "Queued" }).waitFor();
+    const shown = await page.locator(".title .badge").innerText();
+    expect(shown, await host.logOf(id)).toContain(word);
+  };
+  const log = () => page.getByRole("region", { name: "Log of the deploy" });
+  const signIn = async (on: Page, token: string) => {
+    await on.getByLabel("Your token").fill(token);
+    await on.getByRole("button", { name: "Sign in" }).click();
+  };
+
+  it("lets an operator in by token, into a session that no script can read", async () => {
+    await page.goto(`${host.url}/`);
+    await signIn(page, "not a token");
+    await page.getByRole("alert").getByText("This is not the token of an operator").waitFor();
+    await signIn(page, host.token);
+    await page.getByRole("heading", { name: "Apps", exact: true }).waitFor();
+    await page.getByText("tester (admin)").waitFor();
+    await page.getByText("Not deployed yet").waitFor();
+    expect(await context.cookies()).toMatchObject([{ httpOnly: true, sameSite: "Strict", path: "/" }]);
+    expect(await page.evaluate("document.cookie")).toBe("");
+    expect(await page.evaluate("JSON.stringify([localStorage, sessionStorage])")).not.toContain(host.token);
+  });
+
+  it("shows a deploy live from push to success", async () => {
+    const id = await push("one", "The first release");
+    // Nobody reloads: the list finds it by itself.
+    await page.getByRole("link", { name: "The first release" }).click();
+    await status("Running").waitFor();
+    await log().getByText("half of it", { exact: true }).waitFor();
+    await page.locator('.step[aria-current="step"]', { hasText: "build" }).waitFor();
+    // It follows: the end is in sight, the beginning is not even on the page. Green is green.
+    expect(await log().getByText("module 1", { exact: true }).count()).toBe(0);
+    expect(await log().getByText("module 120", { exact: true }).getAttribute("class")).toBe("f2");
+    await page.getByText(/^Live, following/).waitFor();
+
+    await log().hover();
+    await page.mouse.wheel(0, -600);
+    await page.getByText(/^Live, paused here/).waitFor();
+    openGate();
+    await endsAs(id, "Succeeded");
+    await page.getByText(/^Complete · /).waitFor();
+    expect(await log().getByText("all of it", { exact: true }).count()).toBe(0);
+    await page.getByRole("button", { name: "Follow" }).click();
+    expect(await served()).toContain("ok one ");
+  });
+
+  it("finds, links and marks a line", async () => {
+    await page.getByLabel("Search the log").fill("MODULE 11");
+    await page.getByText("1 of 11", { exact: true }).waitFor();
+    await page.getByLabel("Search the log").press("Enter");
+    await page.getByText("2 of 11", { exact: true }).waitFor();
+    expect(await log().locator(".current mark").allInnerTexts()).toEqual(["module 11"]);
+    const number = await log().locator(".current .log-number").innerText();
+    await log().locator(".current .log-number").click();
+    await log().locator(".target", { hasText: "module 110" }).waitFor();
+    expect(page.url()).toMatch(new RegExp(`/L${number}$`));
+    await page.reload();
+    await log().locator(".target", { hasText: "module 110" }).waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("link", { name: "Download" }).click(),
+    ]);
+    expect(download.suggestedFilename()).toMatch(/\.log$/);
+  });
+
+  it("comes back by itself after the daemon was killed, still signed in, and misses no line", async () => {
+    const id = await push("two", "The second release");
+    await page.goto(`${host.url}/#/deploys/${id}`);
+    await log().getByText("half of it", { exact: true }).waitFor();
+    await host.stop("SIGKILL");
+    await page.getByText(/^Connection lost, trying again/).waitFor();
+    await page.getByText("Not connected, trying again…").waitFor();
+    await host.start();
+    await page.getByText(/^Live, /).waitFor();
+    openGate();
+    await endsAs(id, "Succeeded");
+    await page.getByText(/^Complete · /).waitFor();
+    const lines = (await host.logOf(id)).trimEnd().split("\n").length;
+    await page.getByText(`Complete · ${lines} lines`).waitFor();
+    await page.getByText(/^0 of [\d,]+ probes? failed, longest gap/).waitFor();
+    expect(await served()).toContain("ok two ");
+  });
+
+  it("shows why a deploy failed; what a repository wrote is text and nothing else", async () => {
+    const last = `console.log(${JSON.stringify(markup)}); process.exit(3);`;
+    const id = await push("three", `${markup} & a title`, { last });
+    openGate();
+    await page.goto(`${host.url}/#/deploys/${id}`);
+    await endsAs(id, "Failed");
+    const verdict = await host.call<DeployAnswer>("GET", `/deploys/${id}`);
+    await page
+      .locator(".verdict")
+      .getByText(verdict.body.error?.message ?? "no message")
+      .waitFor();
+    await page
+      .locator(".verdict")
+      .getByText(verdict.body.error?.hint ?? "no hint")
+      .waitFor();
+    await page.locator(".step.bad", { hasText: "build" }).waitFor();
+    await page.getByRole("heading", { level: 1 }).getByText(markup).waitFor();
+    await log().getByText(markup, { exact: true }).waitFor();
+    await page.getByRole("link", { name: "All deploys" }).click();
+    await page.locator(".deploy", { hasText: markup }).getByText("Failed").waitFor();
+    expect(await page.evaluate("window.owned")).toBeUndefined();
+    expect(await page.locator("main img, main script").count()).toBe(0);
+    expect(await served()).toContain("ok two ");
+  });
+
+  it("rolls back, after naming what goes and what comes", async () => {
+    await page.getByRole("button", { name: "Roll back api" }).click();
+    const dialog = page.getByRole("dialog", { name: "Roll back api?" });
+    await dialog.getByText("The second release").waitFor();
+    expect(await dialog.getByRole("radio", { name: /The first release/ }).isChecked()).toBe(true);
+    await dialog.getByText("1 instance of api will be replaced").waitFor();
+    // Escape changes nothing, and gives the focus back.
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+    expect(await page.evaluate("document.activeElement.textContent")).toBe("Roll back…");
+    await page.keyboard.press("Enter");
+    await dialog.getByRole("button", { name: "Roll back api" }).click();
+    await endsAs(id, "Succeeded");
+    expect(await served()).toContain("ok one ");
+  });
+
+  it("holds an app and releases it", async () => {
+    await page.goto(`${host.url}/`);
+    await page.getByRole("button", { name: "Hold api" }).click();
+    await page.getByLabel("Why").fill("a <b>freeze</b>");
+    await page.getByRole("dialog").getByRole("button", { name: "Hold api" }).click();
+    await page.getByText("a <b>freeze</b>").waitFor();
+    await page.getByRole("button", { name: "Release the hold of api" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Release the hold" }).click();
+    await page.getByRole("button", { name: "Hold api" }).waitFor();
+  });
+
+  it("does nothing for another origin, not even one that gets the cookie sent", async () => {
+    // Another port of the same host is the same site: SameSite alone would let this through.
+    const other = createServer((_request, response) => {
+      response.setHeader("content-type", "text/html");
+      response.end(
+        `<form method=post target=_self action="${host.url}/apps/api/rollback"><button>go</button></form>`,
+      );
+    }).listen(0, "127.0.0.1");
+    await once(other, "listening");
+    try {
+      const tab = await context.newPage();
+      await tab.goto(`http://127.0.0.1:${(other.address() as AddressInfo).port}/`);
+      const [answer] = await Promise.all([
+        tab.waitForResponse(`${host.url}/apps/api/rollback`),
+        tab.getByRole("button").click(),
+      ]);
+      expect((await answer.request().allHeaders()).cookie).toContain("dropless_session");
+      expect(answer.status()).toBe(401);
+      await tab.close();
+    } finally {
+      other.closeAllConnections();
+      other.close();
+    }
+    const { body } = await host.call<{ deploys: DeployAnswer[] }>("GET", "/deploys?status=queued");
+    expect(body.deploys).toEqual([]);
+  });
+
+  it("works below a path prefix and on a phone", async () => {
+    const proxy = await behindPrefix(host.port);
+    const phone = await browser.newContext({ viewport: { width: 375, height: 740 }, colorScheme: "dark" });
+    try {
+      const small = await phone.newPage();
+      small.setDefaultTimeout(90_000);
+      await small.goto(`${proxy.url}/dropless/`);
+      await signIn(small, host.token);
+      await small
+        .getByRole("link", { name: /The second release/ })
+        .last()
+        .click();
+      await small.getByText(/^Complete · /).waitFor();
+      expect(await phone.cookies()).toMatchObject([{ path: "/dropless" }]);
+      expect(await small.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    } finally {
+      await phone.close();
+      proxy.close();
+    }
+  });
+
+  it("signs out", async () => {
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByText("You are signed out.").waitFor();
+    expect(await context.cookies()).toEqual([]);
+    expect(troubles).toEqual([]);
+  });
+});
