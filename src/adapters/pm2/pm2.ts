@@ -51,6 +51,7 @@ export function createPm2({ pm2Home, deadlineMs = 20_000, idleMs = 60_000 }: Pm2
   let workerGod = 0;
   let idle: NodeJS.Timeout | undefined;
   let busy = 0;
+  let launching: Promise<number | undefined> | undefined;
   const listeners = new Set<{ names: readonly string[]; listener: (event: Pm2Event) => void }>();
 
   const rest = () => {
@@ -90,6 +91,8 @@ export function createPm2({ pm2Home, deadlineMs = 20_000, idleMs = 60_000 }: Pm2
     args: Calls[Name]["args"],
     extraMs = 0,
   ): Promise<Calls[Name]["result"]> {
+    // A God that is being started shows its pid before it can answer, and its worker must not be replaced.
+    await launching?.catch(() => undefined);
     const god = findGod(pm2Home);
     if (!god) throw unreachable(pm2Home);
     busy++;
@@ -105,11 +108,34 @@ export function createPm2({ pm2Home, deadlineMs = 20_000, idleMs = 60_000 }: Pm2
     }
   }
 
+  /** Starts God where none runs; undefined when one does. Gives the number of processes it brought back. */
+  async function launchGod(): Promise<number | undefined> {
+    // After a crash its service manager may be about to start it again; two at once lose each other's apps.
+    for (const until = Date.now() + graceMs; crashed(pm2Home) && Date.now() < until; ) await sleep(50);
+    if (findGod(pm2Home)) return undefined;
+    await endOrphans(pm2Home);
+    const restored = await workerFor(0).call("launch", [], 60_000);
+    // This worker's connection is to the God it started.
+    workerGod = findGod(pm2Home)?.pid ?? 0;
+    if (workerGod === 0) throw unreachable(pm2Home);
+    return restored;
+  }
+
+  function launch(): Promise<number | undefined> {
+    busy++;
+    launching = launchGod().finally(() => {
+      launching = undefined;
+      busy--;
+      rest();
+    });
+    return launching;
+  }
+
   const wantedNames = () => [...new Set([...listeners].flatMap(({ names }) => names))];
 
   return {
     async list() {
-      if (!findGod(pm2Home)) return [];
+      if (!launching && !findGod(pm2Home)) return [];
       return (await call("list", [])).map(asProcess);
     },
     async start(spec) {
@@ -133,23 +159,9 @@ export function createPm2({ pm2Home, deadlineMs = 20_000, idleMs = 60_000 }: Pm2
       await call("save", []);
     },
     async ensure() {
-      if (findGod(pm2Home)) return "running";
-      // After a crash its service manager may be about to start it again; two at once lose each other's apps.
-      for (const until = Date.now() + graceMs; crashed(pm2Home) && Date.now() < until; ) await sleep(50);
-      if (findGod(pm2Home)) return "running";
-      await endOrphans(pm2Home);
-      busy++;
-      try {
-        const launching = workerFor(0);
-        const restored = await launching.call("launch", [], 60_000);
-        // This worker's connection is to the God it started.
-        workerGod = findGod(pm2Home)?.pid ?? 0;
-        if (workerGod === 0) throw unreachable(pm2Home);
-        return restored > 0 ? "resurrected" : "started";
-      } finally {
-        busy--;
-        rest();
-      }
+      const started = await (launching ?? (findGod(pm2Home) ? undefined : launch()));
+      if (started === undefined) return "running";
+      return started > 0 ? "resurrected" : "started";
     },
     async listen(names, listener) {
       const entry = { names, listener };
