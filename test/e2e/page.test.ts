@@ -221,7 +221,8 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     expect(await page.evaluate("document.activeElement.textContent")).toBe("Roll back…");
     await page.keyboard.press("Enter");
     await dialog.getByRole("button", { name: "Roll back api" }).click();
-    await endsAs(id, "Succeeded");
+    await page.waitForURL(/#\/deploys\//);
+    await endsAs(page.url().split("/").at(-1) ?? "", "Succeeded");
     expect(await served()).toContain("ok one ");
   });
 
