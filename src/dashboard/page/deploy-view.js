@@ -67,6 +67,11 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
   function draw() {
     if (!deploy) return;
     const { status, commit } = deploy;
+    const main = byId("main");
+    // Moving an element loses its scroll position: once it is there, an empty one stands for it.
+    const log = main.contains(panel.element)
+      ? h("div", { "data-key": "panel", "data-own": "" })
+      : panel.element;
     document.title = `${statusLook(status).sign} ${deploy.app} ${short(commit.sha) || deploy.ref} · dropless`;
     const next = h(
       "main",
@@ -96,14 +101,9 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
         "section",
         { "aria-labelledby": "log", "data-key": "log", class: "log-section" },
         h("h2", { id: "log" }, "Log"),
-        panel.element,
+        log,
       ),
     );
-    const main = byId("main");
-    if (main.contains(panel.element)) {
-      // It is there already, and is not to be moved: a placeholder stands for it.
-      next.querySelector("[data-own]")?.replaceWith(h("div", { "data-key": "panel", "data-own": "" }));
-    }
     morph(main, next);
   }
 
