@@ -176,7 +176,7 @@ async function judge() {
   for (const name of names) {
     const { body } = await host.get(`/apps/${name}`);
     const last = newest[name];
-    const live = body.live?.commit?.sha ?? body.live?.sha;
+    const live = body.live?.commit;
     const known = commits.get(live);
     if (!known?.good) faults.push(`${name}: ${live} is live, ${JSON.stringify(known)}`);
     if (last.good && last.sure && live !== last.sha)
