@@ -205,6 +205,7 @@ export const configSchema = z.strictObject({
   pm2Home: z.string().min(1).optional(),
   metrics: z.boolean().default(false),
   audit: z.boolean().default(false),
+  openapi: z.boolean().default(false),
   /** At the start only, or also every so often. */
   catchUp: z.union([z.boolean(), duration.refine((ms) => ms >= 10_000, "10s at least")]).default(false),
   notify: z.array(notification).default([]),

@@ -13,6 +13,7 @@ import { ensureCliToken } from "./cli-token.js";
 import { cliTokenFile } from "./client.js";
 import type { HttpDeps } from "./deps.js";
 import { notFound, rawProblem, sendProblem } from "./problem.js";
+import { baseUrl } from "./request.js";
 import { appRoutes } from "./routes/apps.js";
 import { deployRoutes } from "./routes/deploys.js";
 import { webhookRoute } from "./routes/webhook.js";
@@ -151,6 +152,12 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
       const { contentType, text } = await metrics();
       return reply.type(contentType).send(text);
     });
+  if (config.openapi) {
+    const { openApi } = await import("./openapi.js");
+    server.get("/openapi.json", { config: { access: "read" } }, async (request) =>
+      openApi(version, baseUrl(config, request)),
+    );
+  }
   webhookRoute(server, deps, penalise);
   deployRoutes(server, deps, createStreams({ logs, queue, redact, closingMs, stopping: stopping.signal }));
   appRoutes(server, deps);

@@ -7,8 +7,8 @@ import type { HttpDeps } from "../deps.js";
 import { appOf, baseUrl, checked } from "../request.js";
 import { accepted, appView, builtReleases } from "../view.js";
 
-const rollbackBody = z.strictObject({ release: z.string().max(64).optional() });
-const holdBody = z.strictObject({
+export const rollbackBody = z.strictObject({ release: z.string().max(64).optional() });
+export const holdBody = z.strictObject({
   reason: z
     .string()
     .transform((text) => plainText(text, 500))

@@ -12,7 +12,7 @@ import { statusSchema } from "../wire.js";
 
 const tailLines = 50;
 
-const listQuery = z.object({
+export const listQuery = z.object({
   app: z.string().max(64).optional(),
   status: statusSchema.optional(),
   limit: z.coerce.number().int().min(1).max(100).default(20),
@@ -22,11 +22,11 @@ const listQuery = z.object({
     .optional(),
 });
 const count = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const logsQuery = z.object({
+export const logsQuery = z.object({
   follow: z.enum(["0", "1", "true", "false", ""]).optional(),
   after: count.optional(),
 });
-const askBody = z.strictObject({
+export const askBody = z.strictObject({
   app: z.string(),
   ref: z
     .string()
