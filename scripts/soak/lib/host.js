@@ -118,7 +118,7 @@ export async function createHost(names, block = () => ({})) {
       ? Promise.resolve()
       : new Promise((resolve) => one.once("exit", resolve));
 
-  return {
+  const host = {
     dir,
     pm2,
     isUp,
@@ -217,6 +217,10 @@ export async function createHost(names, block = () => ({})) {
       rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     },
   };
+  // Somebody's Ctrl-C, or a `timeout` around the script: nothing is left running then either.
+  for (const signal of ["SIGINT", "SIGTERM"])
+    process.once(signal, () => void host.end().finally(() => process.exit(1)));
+  return host;
 }
 
 /** p50, p99 and the largest of some milliseconds, as a text. */
