@@ -15,7 +15,8 @@ describe("promise 3: nothing acknowledged is lost", () => {
   let root: string;
 
   beforeAll(async () => {
-    host = await createHost();
+    // A short grace, so that the polite stop hands the deploy over instead of finishing it.
+    host = await createHost({ env: { DROPLESS_STOP_GRACE_MS: "1500" } });
     port = await freePort();
     repo = createRepo(host.dir, "api");
     root = host.addApp("api", {
