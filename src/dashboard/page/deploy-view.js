@@ -125,8 +125,8 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
           },
           h("span", { class: "sign", "aria-hidden": "true" }, look.sign),
           first ? h("a", { href: deployLink(id, first) }, name) : h("span", null, name),
-          h("span", { class: "faint" }, duration(ms)),
           h("span", { class: "visually-hidden" }, look.word),
+          h("span", { class: "faint" }, status === "skipped" ? "skipped" : duration(ms)),
         );
       }),
     );
