@@ -15,12 +15,14 @@ import { canTest } from "../support/tools.js";
 /** Says something, then waits for the test: a build that is at a known place for as long as it is looked at. */
 const build = (last: string) => `
 import { existsSync } from "node:fs";
-for (let i = 1; i <= 120; i++) console.log("\\u001b[32mmodule " + i + "\\u001b[39m");
-console.log("half of it");
+console.log("\\u001b[36mvite v7\\u001b[39m \\u001b[32mbuilding for production…\\u001b[39m");
+for (let i = 1; i <= 120; i++)
+  console.log("  \\u001b[2mdist/assets/\\u001b[22m\\u001b[36mmodule-" + i + ".js\\u001b[39m  " + (i % 9) + "." + (i % 7) + " kB");
+console.log("rendering chunks…");
 while (!existsSync(process.env.GATE)) await new Promise((resolve) => setTimeout(resolve, 20));
 ${last}
 `;
-const good = 'console.log("all of it");';
+const good = 'console.log("✓ built");';
 const markup = `<img src=x onerror="window.owned=1"><script>window.owned=2</script>`;
 
 /** nginx's \`location /dropless/ { proxy_pass …/; }\`, in a few lines. */
@@ -129,11 +131,11 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     // Nobody reloads: the list finds it by itself.
     await page.getByRole("link", { name: "The first release" }).click();
     await status("Running").waitFor();
-    await log().getByText("half of it", { exact: true }).waitFor();
+    await log().getByText("rendering chunks…", { exact: true }).waitFor();
     await page.locator('.step[aria-current="step"]', { hasText: "build" }).waitFor();
-    // It follows: the end is in sight, the beginning is not even on the page. Green is green.
-    expect(await log().getByText("module 1", { exact: true }).count()).toBe(0);
-    expect(await log().getByText("module 120", { exact: true }).getAttribute("class")).toBe("f2");
+    // It follows: the end is in sight, the beginning is not even on the page. Cyan is cyan.
+    expect(await log().getByText("module-1.js", { exact: true }).count()).toBe(0);
+    expect(await log().getByText("module-120.js", { exact: true }).getAttribute("class")).toBe("f6");
     await page.getByText(/^Live, following/).waitFor();
 
     await log().hover();
@@ -142,23 +144,23 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     openGate();
     await endsAs(id, "Succeeded");
     await page.getByText(/^Complete · /).waitFor();
-    expect(await log().getByText("all of it", { exact: true }).count()).toBe(0);
+    expect(await log().getByText("✓ built", { exact: true }).count()).toBe(0);
     await page.getByRole("button", { name: "Follow" }).click();
     expect(await served()).toContain("ok one ");
   });
 
   it("finds, links and marks a line", async () => {
-    await page.getByLabel("Search the log").fill("MODULE 11");
+    await page.getByLabel("Search the log").fill("MODULE-11");
     await page.getByText("1 of 11", { exact: true }).waitFor();
     await page.getByLabel("Search the log").press("Enter");
     await page.getByText("2 of 11", { exact: true }).waitFor();
-    expect(await log().locator(".current mark").allInnerTexts()).toEqual(["module 11"]);
+    expect(await log().locator(".current mark").allInnerTexts()).toEqual(["module-11"]);
     const number = await log().locator(".current .log-number").innerText();
     await log().locator(".current .log-number").click();
-    await log().locator(".target", { hasText: "module 110" }).waitFor();
+    await log().locator(".target", { hasText: "module-110.js" }).waitFor();
     expect(page.url()).toMatch(new RegExp(`/L${number}$`));
     await page.reload();
-    await log().locator(".target", { hasText: "module 110" }).waitFor();
+    await log().locator(".target", { hasText: "module-110.js" }).waitFor();
     const [download] = await Promise.all([
       page.waitForEvent("download"),
       page.getByRole("link", { name: "Download" }).click(),
@@ -167,9 +169,9 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
   });
 
   it("comes back by itself after the daemon was killed, still signed in, and misses no line", async () => {
-    const id = await push("two", "The second release");
+    const id = await push("two", "Keep the session for an hour");
     await page.goto(`${host.url}/#/deploys/${id}`);
-    await log().getByText("half of it", { exact: true }).waitFor();
+    await log().getByText("rendering chunks…", { exact: true }).waitFor();
     await host.stop("SIGKILL");
     await page.getByText(/^Connection lost, trying again/).waitFor();
     await page.getByText("Not connected, trying again…").waitFor();
@@ -182,10 +184,17 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     await page.getByText(`Complete · ${lines} lines`).waitFor();
     await page.locator(".receipt", { hasText: /\d of [\d,]+ probes? failed, longest gap \d/ }).waitFor();
     expect(await served()).toContain("ok two ");
+    // The README's picture: DROPLESS_SCREENSHOT=docs/page.png
+    const picture = process.env.DROPLESS_SCREENSHOT;
+    await page.mouse.move(0, 0);
+    if (picture) await page.screenshot({ path: picture, fullPage: true });
   });
 
   it("shows why a deploy failed; what a repository wrote is text and nothing else", async () => {
-    const last = `console.log(${JSON.stringify(markup)}); process.exit(3);`;
+    const last = `
+for (let i = 1; i <= 200_000; i++) console.log("talk " + i);
+console.log(${JSON.stringify(markup)});
+process.exitCode = 3;`;
     const id = await push("three", `${markup} & a title`, { last });
     openGate();
     await page.goto(`${host.url}/#/deploys/${id}`);
@@ -202,6 +211,11 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     await page.locator(".step.bad", { hasText: "build" }).waitFor();
     await page.getByRole("heading", { level: 1 }).getByText(markup).waitFor();
     await log().getByText(markup, { exact: true }).waitFor();
+    // Of so many lines only those in sight are on the page; each of them can be reached.
+    await page.getByText(/^Complete · 200,\d+ lines/).waitFor();
+    await page.getByLabel("Search the log").fill("talk 123456");
+    await log().locator(".current", { hasText: "talk 123456" }).waitFor();
+    expect(await log().locator(".log-row").count()).toBeLessThan(120);
     await page.getByRole("link", { name: "All deploys" }).click();
     await page.locator(".deploy", { hasText: markup }).getByText("Failed").waitFor();
     expect(await page.evaluate("window.owned")).toBeUndefined();
@@ -210,9 +224,10 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
   });
 
   it("rolls back, after naming what goes and what comes", async () => {
+    await page.goto(`${host.url}/#/`);
     await page.getByRole("button", { name: "Roll back api" }).click();
     const dialog = page.getByRole("dialog", { name: "Roll back api?" });
-    await dialog.getByText("The second release").waitFor();
+    await dialog.getByText("Keep the session for an hour").waitFor();
     expect(await dialog.getByRole("radio", { name: /The first release/ }).isChecked()).toBe(true);
     await dialog.getByText("1 instance of api will be replaced").waitFor();
     // Escape changes nothing, and gives the focus back.
@@ -223,6 +238,20 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     await dialog.getByRole("button", { name: "Roll back api" }).click();
     await page.waitForURL(/#\/deploys\//);
     await endsAs(page.url().split("/").at(-1) ?? "", "Succeeded");
+    expect(await served()).toContain("ok one ");
+  });
+
+  it("deploys at a press, and cancels", async () => {
+    rmSync(gate, { force: true });
+    await page.goto(`${host.url}/#/`);
+    await page.getByRole("button", { name: "Deploy api" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Deploy api" }).click();
+    await page.waitForURL(/#\/deploys\//);
+    await log().getByText("rendering chunks…", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Cancel…" }).click();
+    await page.getByRole("dialog").getByText("The first release stays live.").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel the deploy" }).click();
+    await endsAs(page.url().split("/").at(-1) ?? "", "Canceled");
     expect(await served()).toContain("ok one ");
   });
 
@@ -273,7 +302,7 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
       await small.goto(`${proxy.url}/dropless/`);
       await signIn(small, host.token);
       await small
-        .getByRole("link", { name: /The second release/ })
+        .getByRole("link", { name: /Keep the session for an hour/ })
         .last()
         .click();
       await small.getByText(/^Complete · /).waitFor();
