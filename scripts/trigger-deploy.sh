@@ -102,7 +102,7 @@ if [ -n "$secret_file" ]; then
 fi
 if [ -n "$audience" ]; then
   [ -z "$secret" ] || usage "There are both a secret and an audience" "Give the one that the app has in dropless.yaml."
-  [ -n "${ACTIONS_ID_TOKEN_REQUEST_URL:-}" ] && [ -n "${ACTIONS_ID_TOKEN_REQUEST_TOKEN:-}" ] ||
+  [ -n "${ACTIONS_ID_TOKEN_REQUEST_URL:+${ACTIONS_ID_TOKEN_REQUEST_TOKEN:-}}" ] ||
     usage "This job gets no identity token from GitHub" "Give the job permissions: { id-token: write, contents: read }. A pull request from a fork gets none."
 fi
 [ -n "$audience$secret" ] || usage "There is no secret: DROPLESS_SECRET is not set or empty" "In Actions: env: DROPLESS_SECRET: \${{ secrets.DEPLOY_SECRET }}. A pull request from a fork gets no secrets."

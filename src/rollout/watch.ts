@@ -2,7 +2,8 @@ import { type Answer, describe, isHealthy } from "./ask.js";
 import { startAsking } from "./asking.js";
 import type { Wanted } from "./definition.js";
 import { diedInWatch, errorLine } from "./faults.js";
-import type { Pm2 } from "./pm2.js";
+import { lastWords } from "./last-words.js";
+import type { Pm2, Pm2Process } from "./pm2.js";
 import type { StepIo, Target } from "./types.js";
 import { createWitness } from "./witness.js";
 
@@ -10,6 +11,11 @@ import { createWitness } from "./witness.js";
 const everyMs = 200;
 /** Bad answers in the whole watch that condemn the release: one may be anybody's. */
 const tolerated = 2;
+
+const ending = ({ number, name }: Pm2Process, output: string): string => {
+  const line = errorLine(output);
+  return `instance ${number} of ${name} ended${line ? ` with: ${line}` : ""}`;
+};
 
 /** Watches the instances of a live release for `health.watch`. Fault `died_in_watch`. */
 export async function watch(pm2: Pm2, wanted: readonly Wanted[], target: Target, io: StepIo): Promise<void> {
@@ -22,16 +28,25 @@ export async function watch(pm2: Pm2, wanted: readonly Wanted[], target: Target,
     const live = (await pm2.list()).filter(
       ({ name, marks }) => names.includes(name) && marks.release === target.release.name,
     );
+    // Between its proof and now nobody listened: PM2 may even have started it again.
+    for (const process of live) {
+      const isNew = process.marks.deploy === target.deploy;
+      if (process.status === "online" && !(isNew && process.restarts > 0)) continue;
+      // PM2 may still be writing them.
+      await witness.next(250, signal);
+      const words = lastWords(process);
+      if (words) io.log.write("stderr", words);
+      throw diedInWatch(ending(process, words));
+    }
     for (const { name, count } of wanted) {
       const online = live.filter((process) => process.name === name && process.status === "online").length;
       if (online < count) throw diedInWatch(`only ${online} of ${count} instances of ${name} run`);
     }
     for (const { pmId } of live) witness.follow(pmId);
     const checkEnded = () => {
-      for (const { pmId, name, number } of live) {
-        const { ended, output } = witness.of(pmId);
-        const line = errorLine(output);
-        if (ended) throw diedInWatch(`instance ${number} of ${name} ended${line ? ` with: ${line}` : ""}`);
+      for (const process of live) {
+        const { ended, output } = witness.of(process.pmId);
+        if (ended) throw diedInWatch(ending(process, output));
       }
     };
 
