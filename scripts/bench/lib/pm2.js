@@ -72,9 +72,12 @@ export function createPrivatePm2(options = {}) {
     const found = new Set();
     const isMine = (pid) => pid === process.pid || (all.has(pid) && isMine(all.get(pid)));
     // What the caller itself started with this PM2_HOME (a daemon under test) is the caller's to end.
-    for (const pid of all.keys())
-      if (!isMine(pid) && read(`/proc/${pid}/environ`).split("\0").includes(`PM2_HOME=${home}`))
-        found.add(pid);
+    // By HOME also the commands of a deploy whose daemon was killed.
+    const marks = [`PM2_HOME=${home}`, `HOME=${join(dir, "home")}`];
+    for (const pid of all.keys()) {
+      const environ = read(`/proc/${pid}/environ`).split("\0");
+      if (!isMine(pid) && marks.some((mark) => environ.includes(mark))) found.add(pid);
+    }
     const god = godPid();
     if (god && read(`/proc/${god}/cmdline`).includes(home)) found.add(god);
     for (let before = -1; before !== found.size; ) {
