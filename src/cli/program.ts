@@ -16,7 +16,7 @@ import { exitCode } from "./exit.js";
 import type { Io } from "./terminal.js";
 import { version } from "./version.js";
 
-/** Runs the command line once; the answer is the exit code (DESIGN 6). Never throws. */
+/** Runs the command line once; the answer is the exit code (README, The command line). Never throws. */
 export async function runCli(args: string[], io: Io): Promise<number> {
   let code: number = exitCode.done;
   const program = new Command("dropless")

@@ -20,7 +20,7 @@ export const surroundings = (): Surroundings => ({
 export const absolutePath = (path: string, folder: string, home: string): string =>
   path === "~" || path.startsWith("~/") ? join(home, path.slice(1)) : resolve(folder, path);
 
-/** The configuration's file by DESIGN 4: what was asked for is never replaced by another one. */
+/** The configuration's file (docs/configuration.md): what was asked for is never replaced by another one. */
 export function findConfig(asked: string | undefined, { cwd, env, home }: Surroundings): string {
   const named = asked || env.DROPLESS_CONFIG;
   if (named) {

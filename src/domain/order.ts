@@ -1,5 +1,5 @@
 /**
- * Which commit a deploy is for, and whether it is still wanted (DESIGN 5, Order). Deliveries arrive late, twice
+ * Which commit a deploy is for, and whether it is still wanted (docs/http.md). Deliveries arrive late, twice
  * and in any order; what is live never goes backwards because of one.
  */
 

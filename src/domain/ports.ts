@@ -1,6 +1,6 @@
 /**
  * The seams between the parts: what the pipeline and the HTTP side need, and an adapter gives.
- * Names are DESIGN's; nothing here knows SQLite, PM2, git or Fastify.
+ * Nothing here knows SQLite, PM2, git or Fastify.
  */
 import type { Commit, Deploy, DeployStatus, Outcome, Running } from "./deploy.js";
 import type { Receipt } from "./receipt.js";

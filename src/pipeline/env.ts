@@ -7,7 +7,7 @@ import { Fault } from "../domain/fault.js";
 const passed =
   /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TZ|TMPDIR|SSH_AUTH_SOCK|SSL_CERT_(?:FILE|DIR)|NODE_EXTRA_CA_CERTS|(?:https?|no|all)_proxy)$/i;
 
-/** The clean base for every command (DESIGN 4): of the daemon's environment only what finds programs and the network. */
+/** The clean base for every command (docs/configuration.md): of the daemon's environment only what finds programs and the network. */
 export function baseEnv(env: NodeJS.ProcessEnv): Record<string, string> {
   const base: Record<string, string> = {};
   for (const [name, value] of Object.entries(env))

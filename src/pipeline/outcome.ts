@@ -70,7 +70,7 @@ export function attempt(log: LogWriter, write: () => void): void {
 }
 
 /**
- * The one place that decides how a deploy that did not succeed ends (DESIGN 5, 7): before its rollout, users
+ * The one place that decides how a deploy that did not succeed ends (docs/first-deploy.md): before its rollout, users
  * saw nothing; from there on, the previous release is put back first. What it returns has been done.
  */
 export async function conclude(context: Context, stop: Stop): Promise<Outcome> {

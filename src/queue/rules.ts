@@ -1,4 +1,4 @@
-/** The rules of the queue (DESIGN 5, Queue and Deliveries), pure. */
+/** The rules of the queue and of repeated deliveries (docs/http.md), pure. */
 import { type Deploy, isByPerson, type Queued, type Trigger } from "../domain/deploy.js";
 import type { Waiting } from "./store.js";
 

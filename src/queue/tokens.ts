@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { isEnded } from "../domain/deploy.js";
 import type { Store } from "./store.js";
 
-/** How long a deploy's token outlives it, milliseconds (DESIGN 5, Credentials). */
+/** How long a deploy's token outlives it, milliseconds (docs/http.md). */
 const afterlifeMs = 3_600_000;
 
 /** 256 random bits: as nothing can be guessed, a plain hash is enough and comparing needs no constant time. */

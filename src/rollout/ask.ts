@@ -66,7 +66,7 @@ export async function ask(question: Question): Promise<Answer> {
   return "error" in answer && answer.error === "ECONNREFUSED" ? askHost("::1", question) : answer;
 }
 
-/** DESIGN 4, Health: with a path 200 to 399; without one any answer below 500 to `/`. */
+/** `health` of docs/configuration.md: with a path 200 to 399; without one any answer below 500 to `/`. */
 export const isHealthy = (app: AppConfig, answer: Answer): boolean =>
   "status" in answer && (app.health.path ? answer.status >= 200 && answer.status < 400 : answer.status < 500);
 

@@ -172,6 +172,8 @@ export async function convergeName(
         log.say(`${name}: instance${numbers} of ${target.release.name} healthy`);
       }
     }
+    // Those that PM2 has brought back count as proven, and may still be booting.
+    if (options.trusted && wanted.serves) await answers(target.app, signal);
   } catch (error) {
     // A PM2 that is gone or hangs takes nothing out; the next converge finds what is left.
     const lost = error instanceof Fault && /^pm2_(hung|unreachable)$/.test(error.code);

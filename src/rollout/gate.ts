@@ -167,7 +167,7 @@ function late(batch: Batch, witness: Witness, scores: Map<number, Score>): Fault
 
 /**
  * Resolves when every process of the batch is proven: online, not restarted, and seen to answer healthily
- * through the shared port (DESIGN 7, Converge). Throws the Fault that says what is wrong with one of them.
+ * through the shared port. Throws the Fault that says what is wrong with one of them.
  */
 export const prove = (pm2: Pm2, batch: Batch, witness: Witness): Promise<void> =>
   batch.serves ? answersWell(pm2, batch, witness) : staysOnline(pm2, batch, witness);
@@ -191,8 +191,13 @@ export async function survey(
   await asking.stop();
 }
 
-/** Resolves when the port answers healthily again, or `health.ready` is over. */
-export async function answers(app: AppConfig): Promise<void> {
+/** Resolves when the port answers healthily again, `health.ready` is over, or `signal` aborts. */
+export async function answers(app: AppConfig, signal?: AbortSignal): Promise<void> {
   const until = Date.now() + app.health.ready;
-  while (Date.now() < until && !isHealthy(app, await ask(question(app, app.port as number)))) await sleep(50);
+  while (
+    !signal?.aborted &&
+    Date.now() < until &&
+    !isHealthy(app, await ask(question(app, app.port as number)))
+  )
+    await sleep(50);
 }
