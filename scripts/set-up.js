@@ -14,7 +14,8 @@ const changedAt = (path) => statSync(join(root, path), { throwIfNoEntry: false }
 
 /** Something of the sources is newer than what was built of it. */
 function buildIsOld() {
-  const built = Math.min(changedAt("dist/cli.js"), changedAt("dist/main.js"));
+  // The page's folder is what the build writes last: a build that failed or was cut off is not a build.
+  const built = Math.min(...["dist/cli.js", "dist/main.js", "dist/dashboard/page"].map(changedAt));
   const sources = readdirSync(join(root, "src"), { recursive: true }).map((name) => join("src", name));
   return [...sources, "tsconfig.json", "scripts/after-build.js"].some((path) => changedAt(path) > built);
 }
