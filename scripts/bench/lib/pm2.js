@@ -2,34 +2,14 @@
  * A PM2 of one's own: private PM2_HOME and HOME, and an end that leaves nothing behind, whatever went wrong.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { processes, read } from "../../lib/processes.js";
 
 const ours = fileURLToPath(new URL("../../../node_modules/pm2", import.meta.url));
-
-const read = (path) => {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-};
-
-/** Parent and state of every process: Linux only, as the rest of dropless' real tests. */
-function processes() {
-  const all = new Map();
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    // The command's name is in parentheses and may hold anything.
-    const stat = read(`/proc/${name}/stat`);
-    const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (state && state !== "Z" && state !== "X") all.set(Number(name), Number(parent));
-  }
-  return all;
-}
 
 export function createPrivatePm2(options = {}) {
   const dir = mkdtempSync(join(tmpdir(), "dropless-pm2-"));

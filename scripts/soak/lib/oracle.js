@@ -2,29 +2,10 @@
  * Looks at a host from outside, when nothing is under way, and says what is not as promised: exactly the configured
  * instances of exactly one release, numbered 0 to n-1, and nothing half-built or left over.
  */
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-
-const read = (path) => {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return "";
-  }
-};
-
-/** Every living process with its parent. */
-function processes() {
-  const all = new Map();
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const stat = read(`/proc/${name}/stat`);
-    const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (state && state !== "Z" && state !== "X") all.set(Number(name), Number(parent));
-  }
-  return all;
-}
+import { processes, read } from "../../lib/processes.js";
 
 /** Processes that belong to this host and are neither the daemon, nor PM2, nor one of the wanted instances. */
 function strangers(host, instancePids) {
