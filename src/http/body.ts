@@ -6,11 +6,11 @@ const mib = 1024 * 1024;
 /** GitHub's own limit for a payload. */
 export const webhookLimit = 25 * mib;
 
-/** What any request may bring; nearly all payloads are smaller. */
-const freely = mib;
+/** What all bodies together may hold in memory: a few of the largest, or thousands of the usual ones. */
+const mostHeld = 128 * mib;
 
-/** How many bodies larger than that are in memory at once. */
-const largeAtOnce = 4;
+/** What a piece of a body takes beside its bytes: whoever sends single bytes must not hold more than is counted. */
+const pieceCost = 512;
 
 const tooLarge = (): Fault =>
   new Fault(
@@ -22,60 +22,76 @@ const tooLarge = (): Fault =>
 const gone = (): Fault =>
   new Fault("timeout", "The connection closed before its body was there", "Send it again.");
 
+const tooSlow = (): Fault =>
+  new Fault(
+    "timeout",
+    "Many bodies came at once, and this one had taken longest",
+    "Send it again; GitHub's Redeliver does.",
+  );
+
 /**
  * Reads raw bodies. Anyone may send one before its signature can be checked, so what they may hold in memory is
- * bounded: large ones wait for their turn, small ones never do, and a body that never comes runs into the
- * server's request timeout.
+ * bounded: where room is short, the body that has been coming longest is given up. Whoever sends slowly, or
+ * nothing more, thus makes room for who sends, and keeps nobody waiting. A body that never comes runs into the
+ * server's request timeout in any case.
  */
-export function createBodyReader() {
-  let large = 0;
-  const waiting: (() => void)[] = [];
+export function createBodyReader(most = mostHeld) {
+  let held = 0;
+  /** Gives up a body that is still coming; the first to come first. */
+  const coming = new Set<() => void>();
 
-  const turn = async (request: IncomingMessage): Promise<() => void> => {
-    if (large >= largeAtOnce)
-      await new Promise<void>((resolve, reject) => {
-        const left = () => {
-          waiting.splice(waiting.indexOf(go), 1);
-          reject(gone());
-        };
-        const go = () => {
-          request.off("close", left);
-          resolve();
-        };
-        waiting.push(go);
-        request.once("close", left);
-        if (request.destroyed) left();
-      });
-    large++;
-    let ended = false;
-    return () => {
-      if (ended) return;
-      ended = true;
-      large--;
-      waiting.shift()?.();
-    };
+  const makeRoom = (): void => {
+    for (const giveUp of coming) {
+      if (held <= most) return;
+      giveUp();
+    }
   };
+
+  const collect = (request: IncomingMessage): Promise<Buffer> =>
+    new Promise((resolve, reject) => {
+      let chunks: Buffer[] = [];
+      let length = 0;
+      let cost = 0;
+      const leave = (): void => {
+        coming.delete(giveUp);
+        request.off("data", take).off("end", whole).off("error", lost).off("close", lost);
+      };
+      const fail = (fault: Fault): void => {
+        leave();
+        held -= cost;
+        chunks = [];
+        // What still comes is let through unread, so that the sender gets to see the answer.
+        request.on("error", () => {}).resume();
+        reject(fault);
+      };
+      const giveUp = (): void => fail(tooSlow());
+      const lost = (): void => fail(gone());
+      const whole = (): void => {
+        leave();
+        held += length - cost;
+        resolve(Buffer.concat(chunks, length));
+      };
+      const take = (chunk: Buffer): void => {
+        chunks.push(chunk);
+        length += chunk.length;
+        cost += chunk.length + pieceCost;
+        held += chunk.length + pieceCost;
+        if (length > webhookLimit) fail(tooLarge());
+        else makeRoom();
+      };
+      if (Number(request.headers["content-length"] ?? 0) > webhookLimit) return fail(tooLarge());
+      if (request.destroyed) return fail(gone());
+      coming.add(giveUp);
+      request.on("data", take).once("end", whole).once("error", lost).once("close", lost);
+    });
 
   /** Gives the body to `use`; it counts as held in memory until `use` is done. Fault `too_large` | `timeout`. */
   return async function withBody<T>(request: IncomingMessage, use: (raw: Buffer) => Promise<T>): Promise<T> {
-    let release: (() => void) | undefined;
-    const chunks: Buffer[] = [];
-    let length = 0;
+    const raw = await collect(request);
     try {
-      if (Number(request.headers["content-length"] ?? 0) > webhookLimit) throw tooLarge();
-      for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-        length += (chunk as Buffer).length;
-        if (length > webhookLimit) throw tooLarge();
-        if (length > freely) release ??= await turn(request);
-        chunks.push(chunk as Buffer);
-      }
-      return await use(Buffer.concat(chunks, length));
-    } catch (error) {
-      // What still comes is let through unread, so that the sender gets to see the answer.
-      request.resume();
-      throw (error as NodeJS.ErrnoException).code === "ECONNRESET" ? gone() : error;
+      return await use(raw);
     } finally {
-      release?.();
+      held -= raw.length;
     }
   };
 }

@@ -26,8 +26,8 @@ async function raw(url: string, bytes = ""): Promise<Raw> {
 const head = (extra: string) =>
   `POST /webhooks/deploy HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${extra}\r\n\r\n`;
 
-async function signedPush(url: string) {
-  const body = JSON.stringify(push());
+async function signedPush(url: string, filler = "") {
+  const body = JSON.stringify({ ...push(), filler });
   const response = await fetch(`${url}/webhooks/deploy`, {
     method: "POST",
     headers: {
@@ -107,6 +107,8 @@ it("answers a signed push while others hold large bodies and idle connections", 
   }
   for (let i = 0; i < 300; i++) await raw(url, i % 2 ? "" : "POST /webhooks/deploy HTTP/1.1\r\n");
   expect(await signedPush(url)).toBe(202);
+  // Nor is a large one kept waiting by them.
+  expect(await signedPush(url, "x".repeat(3 * 1024 * 1024))).toBe(202);
 });
 
 it("survives clients that leave in the middle of everything", async () => {
