@@ -70,6 +70,11 @@ describe("what each event asks for", () => {
     const form = { event: "push", contentType: "application/x-www-form-urlencoded", text };
     expect(appsIn(readPayload(form, [app("api")], new Set(["api"])))).toEqual(["api"]);
     expect(codeOf(() => readPayload({ ...form, text: "a=b" }, [], new Set()))).toBe("unreadable");
+    // What was signed as JSON, with somebody's words in it, is no form because the unsigned header says so.
+    const words = JSON.stringify({ action: "opened", issue: { body: `&${text}&` } });
+    expect(codeOf(() => readPayload({ ...form, text: words }, [app("api")], new Set(["api"])))).toBe(
+      "unreadable",
+    );
   });
 
   it("answers a ping", () => {
