@@ -90,7 +90,8 @@ export function createIdentify({ apps, take, cooldownMs = 30_000 }: OidcDeps) {
 
   const issuerOf = (token: string): string => {
     try {
-      return decodeJwt(token).iss ?? "";
+      // Not verified yet: it may be anything that JSON can say.
+      return String(decodeJwt(token).iss ?? "");
     } catch {
       throw refused("The identity token cannot be read", askAgain);
     }

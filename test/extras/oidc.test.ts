@@ -115,6 +115,10 @@ it("takes a job's identity token in place of a secret, once", async () => {
   expect(from.got).toHaveLength(1);
 });
 
+/** What anybody can write, without a key. */
+const unsigned = (claims: object): string =>
+  `${[{ alg: "RS256", kid: "none" }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".")}.AAAA`;
+
 it("refuses what is expired, forged, or made for somebody else", async () => {
   const { from, send, queue } = await guarded({ workflow: "deploy.yml" });
   const now = Math.floor(Date.now() / 1000);
@@ -132,6 +136,7 @@ it("refuses what is expired, forged, or made for somebody else", async () => {
       "signed",
       (await from.token()).replace(/\.[\w-]{20}/, `.${Buffer.from('{"a":1}').toString("base64url")}`),
     ],
+    ...[5, true, {}, [from.url]].map((iss): [string, string] => ["issuer|signed", unsigned({ iss })]),
     ["carries no signature", "not-a-token"],
     ["carries no signature", operators.admin],
   ];
