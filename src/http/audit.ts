@@ -5,7 +5,7 @@ import { z } from "zod";
 export interface AuditEntry {
   /** ISO 8601. */
   time: string;
-  /** An operator's name, `delivery` for what was signed, `nobody` for whoever signs out. */
+  /** An operator's name, or `delivery` for what was signed. */
   who: string;
   scope?: string;
   ip: string;
@@ -60,9 +60,10 @@ export function auditCalls(server: FastifyInstance, write: (entry: AuditEntry) =
     const { id, app, name, code, ignored, operator } = read(payload);
     const { app: asked, id: deploy } = request.params as { app?: string; id?: string };
     const who = caller ?? operator;
+    if (!who && access !== "signature") return payload;
     write({
       time: new Date().toISOString(),
-      who: who?.name ?? (access === "signature" ? "delivery" : "nobody"),
+      who: who?.name ?? "delivery",
       scope: who?.scope,
       ip: request.ip,
       action: `${request.method} ${request.routeOptions.url}`,

@@ -43,6 +43,8 @@ export async function sessionRoutes(
 
   app.delete("/session", { config }, async (request, reply) => {
     if (!isOwnPage(request, publicUrl)) throw elsewhere();
+    // Who signs out is known, and written down.
+    request.caller = sessions.operator(request) ?? null;
     reply.header("set-cookie", sessions.close(request));
     return { operator: null };
   });

@@ -55,6 +55,8 @@ it("lets nobody who proves nothing write a line, and writes no secret", async ()
   await deliver(push(), "push", { secret: "not the secret at all" });
   await inject("POST", "/deploys", { token: "nobody's", body: { app: "api" } });
   await inject("POST", "/nowhere", { token: null });
+  const page = { "x-dropless-page": "1", "sec-fetch-site": "same-origin" };
+  expect((await inject("DELETE", "/session", { token: null, headers: page })).status).toBe(200);
   await inject("POST", "/deploys", { token: operators.deployer, body: { app: "none" } });
   await deliver(push({ ref: "refs/heads/next2" }), "push");
   expect(entries()).toMatchObject([
