@@ -1,5 +1,6 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { simpleGit } from "simple-git";
+import { credentialsFile } from "./git-origin.js";
 import { markerName, reap } from "./processes.js";
 
 export interface GitCall {
@@ -39,6 +40,11 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
   for (const [name, value] of Object.entries(env))
     if (value !== undefined && passed.test(name)) base[name] = value;
 
+  /** Before all others, as a password in the address itself would be. */
+  const helper = `store --file='${credentialsFile(gitDir).replaceAll("'", "'\\''")}'`;
+  const credentials = () =>
+    existsSync(credentialsFile(gitDir)) ? ["credential.helper=", `credential.helper=${helper}`] : [];
+
   const start = (args: string[], call: GitCall, ssh: string | undefined) => {
     const environment: Record<string, string> = { ...base, GIT_DIR: gitDir, GIT_TERMINAL_PROMPT: "0" };
     if (ssh) environment.GIT_SSH_COMMAND = ssh;
@@ -48,7 +54,7 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
     }
     const git = simpleGit({
       baseDir: call.cwd ?? gitDir,
-      config,
+      config: [...config, ...credentials()],
       ...(call.signal ? { abort: call.signal } : {}),
       ...(call.stallMs ? { timeout: { block: call.stallMs } } : {}),
       ...(call.input === undefined ? {} : { input: () => call.input }),
@@ -65,6 +71,7 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
         allowUnsafeProtocolOverride: true,
         allowUnsafeFsMonitor: true,
         allowUnsafeSshCommand: true,
+        allowUnsafeCredentialHelper: true,
       },
       errors: (error, result) => {
         if (error || result.exitCode === 0) return error;
@@ -75,7 +82,7 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
   };
 
   return async (args, call = {}) => {
-    mkdirSync(gitDir, { recursive: true });
+    mkdirSync(gitDir, { recursive: true, mode: 0o700 });
     let ssh: string | undefined;
     if (args[0] === "fetch" || args[0] === "ls-remote") {
       // A command of the user's own (a deploy key, mostly) stays; ours only makes ssh fail instead of asking.

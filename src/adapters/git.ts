@@ -8,6 +8,7 @@ import { plainText } from "../domain/text.js";
 import type { Git } from "../pipeline/ports.js";
 import type { StepIo } from "../rollout/types.js";
 import { judge, lastWords, plain } from "./git-faults.js";
+import { nameOrigin } from "./git-origin.js";
 import { createGitRun, type GitCall } from "./git-run.js";
 import { reap } from "./processes.js";
 
@@ -63,7 +64,6 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
     return isSha(found) ? found : undefined;
   };
 
-  /** The remote is named by the configuration file, for the address may hold a password and `ps` shows arguments. */
   const prepare = async (): Promise<void> => {
     if (app.repository.startsWith("-") || /^[a-z0-9+.-]+::/i.test(app.repository)) {
       throw new Fault(
@@ -73,7 +73,7 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
       );
     }
     if (!existsSync(join(gitDir, "HEAD"))) await run(["init", "--bare", "--quiet"]);
-    await run(["config", "--replace-all", "remote.origin.url", app.repository]);
+    await nameOrigin(run, gitDir, app.repository);
   };
   const fetchOnce = async (io: StepIo): Promise<void> => {
     await reap(`git:${gitDir}`, { graceMs: 1_000 });

@@ -4,6 +4,7 @@ import type { AppConfig } from "../config/schema.js";
 import { Fault } from "../domain/fault.js";
 import { isSha } from "../domain/ref.js";
 import { judge, plain } from "./git-faults.js";
+import { nameOrigin } from "./git-origin.js";
 import { createGitRun } from "./git-run.js";
 
 export interface OriginHeadOptions {
@@ -27,8 +28,7 @@ export function createOriginHead({ dir, env, stallMs = 60_000 }: OriginHeadOptio
     const ref = `refs/heads/${app.branch}`;
     try {
       if (!existsSync(join(gitDir, "HEAD"))) await run(["init", "--bare", "--quiet"]);
-      // Named by the file, for the address may hold a password and `ps` shows arguments.
-      await run(["config", "--replace-all", "remote.origin.url", app.repository]);
+      await nameOrigin(run, gitDir, app.repository);
       const answer = await run(["ls-remote", "--heads", "origin", ref], { signal, stallMs });
       const line = answer.split("\n").find((one) => one.endsWith(`\t${ref}`));
       const sha = line?.split("\t")[0] ?? "";

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
@@ -10,7 +11,8 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createGit, type GitOptions } from "../../src/adapters/git.js";
@@ -244,6 +246,35 @@ describe("an origin that does not answer as it should", () => {
     expect(fault).toMatchObject({ code: "git_auth" });
     expect(JSON.stringify([fault, fault.message, fault.hint]) + to.log.text()).not.toContain("s3cr3t");
     expect(to.log.text()).toBe("");
+  });
+
+  test("a password in the address serves the fetch, and is in no argument and no file for others", async () => {
+    const seen: string[] = [];
+    const given = new Set<string>();
+    const server = createHttpServer((request, response) => {
+      if (!request.headers.authorization)
+        return response.writeHead(401, { "www-authenticate": "Basic realm=x" }).end();
+      given.add(Buffer.from(request.headers.authorization.slice("Basic ".length), "base64").toString());
+      // Git and its helpers wait for this answer: what they were called with can be read.
+      for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)))
+        try {
+          seen.push(readFileSync(`/proc/${pid}/cmdline`, "latin1"));
+        } catch {
+          // It ended in between.
+        }
+      response.writeHead(404).end();
+    }).listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const into = join(tempDir(), "the app's root");
+    const fetched = gitOf(into, `http://bob:s%23cr3t-of-bob@127.0.0.1:${port}/acme/api.git`).fetch(io());
+    await expect(fetched).rejects.toMatchObject({ code: "git_unreachable" });
+    expect([...given]).toEqual(["bob:s#cr3t-of-bob"]);
+    expect(seen.join("\n")).toContain(`127.0.0.1:${port}/acme/api.git`);
+    expect(seen.join("\n")).not.toContain("cr3t-of-bob");
+    expect(readFileSync(join(into, "repo", "config"), "utf8")).not.toContain("cr3t-of-bob");
+    expect(statSync(join(into, "repo")).mode & 0o777).toBe(0o700);
   });
 
   test("what may pass is tried three times, each try announced", async () => {
