@@ -2,7 +2,8 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import type { Booter } from "../rollout/boot.js";
 import { cleanEnvironment } from "./environment.js";
-import { markerName, reap } from "./processes.js";
+import { markerName } from "./family.js";
+import { reap } from "./processes.js";
 import { accountOf } from "./user.js";
 
 /** Milliseconds between TERM and KILL. */

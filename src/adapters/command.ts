@@ -3,7 +3,13 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../domain/fault.js";
 import type { CommandOptions } from "../pipeline/ports.js";
-import { markerName, reap } from "./processes.js";
+import { createFamily, markerName } from "./family.js";
+import { type End, endOf, keep, keeperName } from "./keeper.js";
+import { holdMore, memoryLimit } from "./memory.js";
+import { reap } from "./processes.js";
+
+/** How often the processes of a command are looked for, milliseconds. */
+const lookMs = 250;
 
 // The shell's own /proc/self is the process that becomes the command.
 const politely = 'echo 700 2>/dev/null >/proc/self/oom_score_adj; exec nice -n 10 "$@"';
@@ -65,7 +71,7 @@ function endFault(options: CommandOptions, code: number | null, signal: NodeJS.S
  * line by line into the log. Resolves when the command has succeeded and nothing of it is left; whatever it
  * left behind is ended first, also what had left the group by starting a session of its own.
  *
- * Faults: `<what>_failed` (exit code or signal), `<what>_timed_out`; an abort throws the signal's reason.
+ * Faults: `<what>_failed` (exit code or signal), `<what>_timed_out`, `out_of_memory`; an abort throws the signal's reason.
  */
 export async function runCommand(options: CommandOptions): Promise<void> {
   const { command, cwd, log, signal, marker } = options;
@@ -73,14 +79,18 @@ export async function runCommand(options: CommandOptions): Promise<void> {
   const argv: readonly [string, ...string[]] =
     typeof command === "string" ? ["/bin/sh", "-c", command] : command;
   const [file, ...args] = options.nice ? (["/bin/sh", "-c", politely, "sh", ...argv] as const) : argv;
-  const child = spawn(file, args, {
+  const kept = keep([file, ...args]);
+  const child = spawn(kept?.file ?? file, kept?.args ?? args, {
     cwd,
     env: { ...options.env, [markerName]: marker },
     detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
+    ...(kept && { argv0: keeperName }),
+    stdio: ["ignore", "pipe", "pipe", kept ? "pipe" : "ignore"],
   });
+  const [stdout, stderr] = [child.stdout as Readable, child.stderr as Readable];
   let error: Error | undefined;
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+  const ended = new Promise<End>((resolve) => {
+    if (kept) void endOf(child).then(resolve);
     child.once("error", (thrown) => {
       error = thrown;
       resolve({ code: null, signal: null });
@@ -88,26 +98,32 @@ export async function runCommand(options: CommandOptions): Promise<void> {
     child.once("exit", (code, by) => resolve({ code, signal: by }));
   });
   const flow: Flow = { chunks: 0, waits: false };
-  const output = Promise.allSettled([
-    pour(child.stdout, "stdout", log, flow),
-    pour(child.stderr, "stderr", log, flow),
-  ]);
+  const output = Promise.allSettled([pour(stdout, "stdout", log, flow), pour(stderr, "stderr", log, flow)]);
 
-  let stopped: "timeout" | "abort" | undefined;
+  let stopped: "timeout" | "abort" | "memory" | undefined;
   let reaping: Promise<number> | undefined;
+  const family = createFamily(marker, child.pid);
+  const limit = memoryLimit(options.memory ?? false);
   const stop = (why: typeof stopped) => {
     stopped ??= why;
-    reaping ??= reap(marker, { leader: child.pid, graceMs: options.graceMs });
+    // Whoever is asked politely goes on filling the memory meanwhile.
+    const graceMs = why === "memory" ? 0 : options.graceMs;
+    reaping ??= reap(marker, { leader: child.pid, family, graceMs });
   };
+  const looking = setInterval(() => {
+    const { pids, keepers } = family.look();
+    if (holdMore([...pids, ...keepers], limit)) stop("memory");
+  }, lookMs);
   const timer = setTimeout(() => stop("timeout"), options.timeoutMs);
   const onAbort = () => stop("abort");
   signal.addEventListener("abort", onAbort, { once: true });
   const result = await ended;
   clearTimeout(timer);
+  clearInterval(looking);
   signal.removeEventListener("abort", onAbort);
   // Children it left behind hold the pipes open: without this the output would never end.
-  await (reaping ?? reap(marker, { leader: child.pid, graceMs: options.graceMs }));
-  await rest(output, [child.stdout, child.stderr], flow);
+  await (reaping ?? reap(marker, { leader: child.pid, family, graceMs: options.graceMs }));
+  await rest(output, [stdout, stderr], flow);
   await log.flush();
 
   if (stopped === "abort") signal.throwIfAborted();
@@ -116,6 +132,13 @@ export async function runCommand(options: CommandOptions): Promise<void> {
       `${options.what}_timed_out`,
       `\`${shown(command)}\` was stopped because it took longer than ${Math.round(options.timeoutMs / 1000)} s`,
       `Raise the app's timeouts.${options.what === "hook" ? "migrate" : options.what} when it needs that long; the log shows where it stood.`,
+    );
+  }
+  if (stopped === "memory") {
+    throw new Fault(
+      "out_of_memory",
+      `\`${shown(command)}\` was stopped because it and what it started held more than ${Math.round(limit / 2 ** 20)} MB of memory`,
+      "Raise the app's `limits.memory` if the machine has room for that; otherwise let the command do less at once.",
     );
   }
   if (error) {

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { simpleGit } from "simple-git";
+import { markerName } from "./family.js";
 import { credentialsFile } from "./git-origin.js";
-import { markerName, reap } from "./processes.js";
+import { reap } from "./processes.js";
 
 export interface GitCall {
   cwd?: string;

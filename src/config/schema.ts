@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { endedStatuses } from "../domain/deploy.js";
 import { isBranchName } from "../domain/ref.js";
+import { duration, memory } from "./units.js";
 
 const isNetwork = (text: string): boolean => {
   const [address = "", bits, ...more] = text.split("/");
@@ -9,17 +10,6 @@ const isNetwork = (text: string): boolean => {
   if (!family || more.length > 0) return false;
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 };
-
-const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
-
-/** `500ms`, `10s`, `2m`, `1h` → milliseconds. */
-const duration = z
-  .string()
-  .regex(/^\d+(ms|s|m|h)$/, "write a duration such as 500ms, 10s or 2m")
-  .transform((text) => {
-    const [, count, unit] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
-    return Number(count) * units[unit as keyof typeof units];
-  });
 
 /** `env:NAME` or `file:PATH`; the loader puts the value in its place. */
 export const isSecretReference = (text: string): boolean =>
@@ -145,6 +135,7 @@ export const appSchema = z.strictObject({
       migrate: duration.prefault("10m"),
     })
     .prefault({}),
+  limits: z.strictObject({ memory: memory.default("75%") }).prefault({}),
   keep: z.number().int().min(1).default(5),
 });
 

@@ -43,7 +43,8 @@ export async function command(context: Context, line: string | Argv, work: Work)
   log.say(`$ ${typeof line === "string" ? line : line.join(" ")}`);
   try {
     const env = withTools(work.env, releaseOf(context));
-    await run({ command: line, ...work, env, log: listening, signal, marker: recorder.deploy.id });
+    const { memory } = context.app.limits;
+    await run({ command: line, ...work, env, memory, log: listening, signal, marker: recorder.deploy.id });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     if (work.what === "install" && drift.test(tail)) {

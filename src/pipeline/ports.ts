@@ -1,3 +1,4 @@
+import type { AppConfig } from "../config/schema.js";
 import type { Commit } from "../domain/deploy.js";
 import type { LogWriter } from "../domain/ports.js";
 import type { Release } from "../domain/release.js";
@@ -71,6 +72,8 @@ export interface CommandOptions {
   log: Pick<LogWriter, "write" | "drained" | "flush">;
   /** Milliseconds. */
   timeoutMs: number;
+  /** What it and everything it starts may hold together. */
+  memory?: AppConfig["limits"]["memory"];
   signal: AbortSignal;
   /** The same for every command of a deploy: by it the processes are found, also after a crash of the daemon. */
   marker: string;

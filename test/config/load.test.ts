@@ -88,12 +88,14 @@ apps:
     drain: false
     rollout: { surge: 2 }
     timeouts: { install: 10m, build: 15m, migrate: 1h }
+    limits: { memory: 1.5G }
     keep: 5
 `);
   expect(config.apps.api).toMatchObject({
     env: { NODE_ENV: "production", WORKERS: "2", DEBUG: "false" },
     health: { soak: 500, watch: 120_000 },
     timeouts: { migrate: 3_600_000 },
+    limits: { memory: 1_610_612_736 },
     drain: false,
   });
   expect(config.server.publicUrl).toBe("https://deploy.example.com");
@@ -115,6 +117,7 @@ apps:
     repository: -oProxyCommand=x
     root: /srv/api
     health: { path: /healthz, timeout: 5 seconds }
+    limits: { memory: 2 GB }
 `);
   expect(fault.code).toBe("config_invalid");
   const byPath = Object.fromEntries(fault.faults.map((one) => [one.path, one]));
@@ -123,6 +126,7 @@ apps:
     "apps.api.on.2",
     "apps.api.secrets.1",
     "apps.web.health.timeout",
+    "apps.web.limits.memory",
     "apps.web.pm2",
     "apps.web.repository",
     "dataDirr",

@@ -1,13 +1,18 @@
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { runCommand } from "../../src/adapters/command.js";
-import { markerName, reap } from "../../src/adapters/processes.js";
+import { createFamily, markerName } from "../../src/adapters/family.js";
+import { keep, keeperName } from "../../src/adapters/keeper.js";
+import { reap } from "../../src/adapters/processes.js";
 import type { CommandOptions } from "../../src/pipeline/ports.js";
 import { memoryLog } from "../support/log.js";
 import { tempDir } from "../support/temp.js";
+import { canTest } from "../support/tools.js";
 
 const run = (command: CommandOptions["command"], options: Partial<CommandOptions> = {}) =>
   runCommand({
@@ -87,13 +92,117 @@ test("what a successful command leaves running in the background is ended", asyn
   expect(lives(Number(await fileOf(join(dir, "group"))))).toBe(false);
 });
 
-test("a process that hides from us and holds the output open does not hold the deploy", async () => {
+/** Leaves its session, cleans its environment and loses its parent; `f` gets its pid. */
+const hide = (f: string, then: string): string => `
+  (env -i PATH="$PATH" setsid sh -c 'trap "" TERM; echo $$ > ${f}; exec ${then}' &)
+  while [ ! -s ${f} ]; do sleep 0.02; done`;
+
+describe.runIf(canTest("perl"))("what hides from us", () => {
+  test("is ended when its command has succeeded, also where it would hold the output open", async () => {
+    const dir = tempDir();
+    await run(hide(`${dir}/hidden`, "sleep 60"));
+    expect(lives(Number(await fileOf(join(dir, "hidden"))))).toBe(false);
+    await run(hide(`${dir}/silent`, "sleep 60 >/dev/null 2>&1"), { nice: true });
+    expect(lives(Number(await fileOf(join(dir, "silent"))))).toBe(false);
+  });
+
+  test("is ended when its command is canceled, and when that reaches its time limit", async () => {
+    const dir = tempDir();
+    const controller = new AbortController();
+    const canceled = run(`${hide(`${dir}/canceled`, "sleep 60")}; sleep 60`, { signal: controller.signal });
+    const pid = Number(await fileOf(join(dir, "canceled")));
+    controller.abort(new Error("canceled"));
+    await expect(canceled).rejects.toThrow("canceled");
+    expect(lives(pid)).toBe(false);
+    const timed = run(`${hide(`${dir}/timed`, "sleep 60")}; sleep 60`, { timeoutMs: 1_000 });
+    await expect(timed).rejects.toMatchObject({ code: "build_timed_out" });
+    expect(lives(Number(await fileOf(join(dir, "timed"))))).toBe(false);
+  });
+
+  test("is ended by the next daemon when its own was killed", async () => {
+    const dir = tempDir();
+    const marker = randomUUID();
+    const kept = keep(["/bin/sh", "-c", `${hide(`${dir}/hidden`, "sleep 60")}; sleep 60`]);
+    const keeper = spawn(kept?.file ?? "", kept?.args ?? [], {
+      argv0: keeperName,
+      env: { PATH: process.env.PATH ?? "", [markerName]: marker },
+      detached: true,
+      stdio: ["ignore", "ignore", "ignore", "pipe"],
+    });
+    const pid = Number(await fileOf(join(dir, "hidden")));
+    keeper.stdio[3]?.destroy();
+    expect(await reap(marker, { graceMs: 300 })).toBeGreaterThan(1);
+    expect([pid, keeper.pid as number].filter(lives)).toEqual([]);
+  });
+});
+
+test("without a keeper: what was seen once stays known", async () => {
   const dir = tempDir();
-  await run(`env -i setsid sh -c 'echo $$ > ${dir}/hidden; exec sleep 60' &
-    while [ ! -s ${dir}/hidden ]; do sleep 0.05; done`);
+  const parent = spawn(
+    "/bin/sh",
+    ["-c", `env -i setsid sh -c 'echo $$ > ${dir}/hidden; exec sleep 60' & exec sleep 60`],
+    { detached: true, stdio: "ignore" },
+  );
   const pid = Number(await fileOf(join(dir, "hidden")));
-  expect(lives(pid)).toBe(true);
-  process.kill(pid, "SIGKILL");
+  const marker = randomUUID();
+  const family = createFamily(marker, parent.pid);
+  expect(family.look().pids).toContain(pid);
+  const gone = once(parent, "exit");
+  parent.kill("SIGKILL");
+  await gone;
+  expect(family.look().pids).toEqual([pid]);
+  await reap(marker, { family, graceMs: 0 });
+  expect(lives(pid)).toBe(false);
+});
+
+const megabyte = 2 ** 20;
+test("a command that fills the memory is stopped at its limit", async () => {
+  const filling = run(
+    `${process.execPath} -e 'const held = []; for (;;) held.push(Buffer.alloc(1 << 20, 1))'`,
+    {
+      memory: 200 * megabyte,
+    },
+  );
+  await expect(filling).rejects.toMatchObject({
+    code: "out_of_memory",
+    message: expect.stringContaining("held more than 200 MB of memory"),
+    hint: expect.stringContaining("limits.memory"),
+  });
+  await run(`${process.execPath} -e 'Buffer.alloc(50 << 20, 1)'`, { memory: 200 * megabyte });
+});
+
+test("one whose memory is spread over many processes too, and nothing of it is left", async () => {
+  const dir = tempDir();
+  writeFileSync(
+    join(dir, "hold.mjs"),
+    `import { writeFileSync } from "node:fs";
+    const held = Buffer.alloc(60 << 20, 1);
+    writeFileSync(process.argv[2], String(process.pid));
+    setInterval(() => held, 1e6);`,
+  );
+  const filling = run(`for n in 1 2 3 4; do setsid "${process.execPath}" hold.mjs $n & done; wait`, {
+    cwd: dir,
+    memory: 250 * megabyte,
+  });
+  await expect(filling).rejects.toMatchObject({ code: "out_of_memory" });
+  for (const n of [1, 2, 3, 4]) expect(lives(Number(await fileOf(join(dir, String(n)))))).toBe(false);
+});
+
+test.runIf(canTest("perl"))("memory that forks share counts once", async () => {
+  await run(
+    [
+      "perl",
+      "-e",
+      'my $held = "x" x (100 << 20); for (1 .. 4) { fork or last } select(undef, undef, undef, 1)',
+    ],
+    { memory: 250 * megabyte },
+  );
+});
+
+test("a build is the first that the kernel ends when memory runs out", async () => {
+  const log = memoryLog();
+  await run("cat /proc/self/oom_score_adj; sh -c 'cat /proc/self/oom_score_adj'", { log, nice: true });
+  expect(log.text()).toBe("700\n700\n");
 });
 
 test("what PM2 started for a hook lives on", async () => {

@@ -9,6 +9,7 @@ const optional = {
   bash: "the GitHub Action",
   curl: "the GitHub Action",
   openssl: "the GitHub Action",
+  perl: "processes of a build that hide",
   chromium: "the page, in a real browser",
 } as const;
 type Tool = keyof typeof optional;
