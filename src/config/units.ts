@@ -16,9 +16,13 @@ const sizes = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 } as const;
 /** `512M`, `2G` → bytes; a share of the machine's memory stays one. */
 export const memory = z.union([
   z.literal(false),
-  z.string().regex(/^([1-9]\d?|100)%$/),
   z
     .string()
-    .regex(/^\d+(\.\d+)?[KMG]$/, "write a size such as 512M or 2G, a share such as 75%, or false")
-    .transform((text) => Number.parseFloat(text) * sizes[text.slice(-1) as keyof typeof sizes]),
+    .regex(
+      /^(?:([1-9]\d?|100)%|(?=.*[1-9])\d+(\.\d+)?[KMG])$/,
+      "write a size such as 512M or 2G, a share such as 75%, or false",
+    )
+    .transform((text) =>
+      text.endsWith("%") ? text : Number.parseFloat(text) * sizes[text.slice(-1) as keyof typeof sizes],
+    ),
 ]);
