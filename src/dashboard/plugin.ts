@@ -40,12 +40,18 @@ const headers = {
   vary: "accept-encoding",
 };
 
-/** The page: `GET /` and its files below `/page/`. All of them are read, and packed, once. */
-export async function dashboard(app: FastifyInstance): Promise<void> {
+/** Pages have addresses of their own; everything else is below `/page/`. */
+const places: Record<string, string> = { "index.html": "/", "docs.html": "/docs" };
+
+/**
+ * The page: `GET /` and its files below `/page/`; with `docs` also the page of the HTTP interface, `GET /docs`. All
+ * of them are read, and packed, once.
+ */
+export async function dashboard(app: FastifyInstance, { docs = false }: { docs?: boolean }): Promise<void> {
   const folder = join(import.meta.dirname, "page");
   for (const name of readdirSync(folder)) {
     const type = types[name.split(".").pop() ?? ""];
-    if (!type) continue;
+    if (!type || (!docs && name.startsWith("docs."))) continue;
     const plain = readFileSync(join(folder, name));
     const packed = gzipSync(plain, { level: 9 });
     const etag = `"${createHash("sha256").update(plain).digest("base64url").slice(0, 22)}"`;
@@ -57,6 +63,6 @@ export async function dashboard(app: FastifyInstance): Promise<void> {
       if (!/\bgzip\b/.test(String(request.headers["accept-encoding"] ?? ""))) return reply.send(plain);
       return reply.header("content-encoding", "gzip").send(packed);
     };
-    app.get(name === "index.html" ? "/" : `/page/${name}`, { config: { access: "anyone" } }, answer);
+    app.get(places[name] ?? `/page/${name}`, { config: { access: "anyone" } }, answer);
   }
 }

@@ -14,7 +14,7 @@ export function checked<Schema extends z.ZodType>(schema: Schema, value: unknown
   throw new Fault(
     "invalid_request",
     `The request is not as it should be: ${wrong.join("; ")}`,
-    "Correct it; the README's table of calls shows each one.",
+    "Correct it; docs/http.md shows every call.",
   );
 }
 

@@ -162,6 +162,6 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   deployRoutes(server, deps, createStreams({ logs, queue, redact, closingMs, stopping: stopping.signal }));
   appRoutes(server, deps);
   server.register(sessionRoutes, { sessions, publicUrl, penalise });
-  server.register(dashboard);
+  server.register(dashboard, { docs: config.openapi });
   return server;
 }

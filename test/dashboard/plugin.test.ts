@@ -7,11 +7,12 @@ import { dashboard } from "../../src/dashboard/plugin.js";
 
 const folder = join(import.meta.dirname, "../../src/dashboard/page");
 const files = readdirSync(folder).filter((name) => /\.(html|js|css|svg)$/.test(name));
-const addresses = files.map((name) => (name === "index.html" ? "/" : `/page/${name}`));
+const places: Record<string, string> = { "index.html": "/", "docs.html": "/docs" };
+const addresses = files.map((name) => places[name] ?? `/page/${name}`);
 
 describe("the page's files", () => {
   const app = fastify();
-  app.register(dashboard);
+  app.register(dashboard, { docs: true });
   afterAll(() => app.close());
 
   it("are all served, with a policy that lets in nothing from elsewhere and nothing inline", async () => {
@@ -45,13 +46,23 @@ describe("the page's files", () => {
     expect([again.statusCode, again.body]).toEqual([304, ""]);
   });
 
-  it("name each other by relative addresses only, and hold nothing inline", () => {
-    const html = readFileSync(join(folder, "index.html"), "utf8");
-    expect(html).not.toMatch(/\son\w+=|\sstyle=|<style|<script(?![^>]*\ssrc=)/);
-    for (const [, address] of html.matchAll(/\s(?:src|href)="([^"]+)"/g)) {
-      expect(address).toMatch(/^(page\/[a-z-]+\.\w+|#\w+)$/);
-      if (address?.startsWith("page/")) expect(files).toContain(address.slice("page/".length));
-    }
+  it.each(Object.keys(places))(
+    "%s names the others by relative addresses only, and holds nothing inline",
+    (name) => {
+      const html = readFileSync(join(folder, name), "utf8");
+      expect(html).not.toMatch(/\son\w+=|\sstyle=|<style|<script(?![^>]*\ssrc=)/);
+      for (const [, address] of html.matchAll(/\s(?:src|href)="([^"]+)"/g)) {
+        expect(address).toMatch(/^(page\/[a-z-]+\.\w+|#\w+|\.\/)$/);
+        if (address?.startsWith("page/")) expect(files).toContain(address.slice("page/".length));
+      }
+    },
+  );
+
+  it("do not have the page of the interface unless that is configured", async () => {
+    const plain = fastify();
+    plain.register(dashboard);
+    for (const url of ["/docs", "/page/docs.js"]) expect((await plain.inject({ url })).statusCode).toBe(404);
+    await plain.close();
   });
 
   it("make no HTML out of strings", () => {

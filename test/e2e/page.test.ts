@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { appFiles } from "../support/apps.js";
-import { startBrowser } from "../support/browser.js";
+import { barriers, startBrowser } from "../support/browser.js";
 import { createHost, type DeployAnswer, type Host } from "../support/host.js";
 import { exampleConfig, startNginx } from "../support/nginx.js";
 import { createRepo, type Repo } from "../support/repo.js";
@@ -49,6 +49,7 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
       buildEnv: { GATE: gate },
       pm2: { script: "server.js", instances: 1 },
     });
+    host.more.openapi = true;
     await host.start();
     mkdirSync(join(host.dir, "browser"));
     browser = await startBrowser(join(host.dir, "browser"));
@@ -59,7 +60,9 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     page.on("console", (message) => {
       // A daemon that is away is part of what is tested here.
       const away = /ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY|40[01]|5\d\d/.test(message.text());
-      if (message.type() === "error" && !away) troubles.push(message.text());
+      // Where the address is a file, the browser asks for an icon by itself.
+      const icon = message.location().url.endsWith("/favicon.ico");
+      if (message.type() === "error" && !away && !icon) troubles.push(message.text());
     });
     page.on("dialog", (dialog) => {
       troubles.push(`a dialog: ${dialog.message()}`);
@@ -88,6 +91,13 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     const shown = await page.locator(".title .badge").innerText();
     expect(shown, await host.logOf(id)).toContain(word);
   };
+  /** Nothing on the page as it is now keeps anybody out, in light or in the dark. */
+  const passable = async () => {
+    for (const colorScheme of ["dark", "light"] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect([colorScheme, await barriers(page)]).toEqual([colorScheme, []]);
+    }
+  };
   const log = () => page.getByRole("region", { name: "Log of the deploy" });
   const signIn = async (on: Page, token: string) => {
     await on.getByLabel("Your token").fill(token);
@@ -98,6 +108,7 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     await page.goto(`${host.url}/`);
     await signIn(page, "not a token");
     await page.getByRole("alert").getByText("This is not the token of an operator").waitFor();
+    await passable();
     await signIn(page, host.token);
     await page.getByRole("heading", { name: "Apps", exact: true }).waitFor();
     await page.getByText("tester (admin)").waitFor();
@@ -135,6 +146,7 @@ describe.runIf(canTest("chromium"))("the page, in a real browser", () => {
     await page.getByText("1 of 11", { exact: true }).waitFor();
     await page.getByLabel("Search the log").press("Enter");
     await page.getByText("2 of 11", { exact: true }).waitFor();
+    await passable();
     expect(await log().locator(".current mark").allInnerTexts()).toEqual(["module-11"]);
     const number = await log().locator(".current .log-number").innerText();
     await log().locator(".current .log-number").click();
@@ -183,7 +195,7 @@ process.exitCode = 3;`;
     const verdict = await host.call<DeployAnswer>("GET", `/deploys/${id}`);
     await page
       .locator(".verdict")
-      .getByText(verdict.body.error?.message ?? "no message")
+      .getByText((verdict.body.error?.message ?? "no message").replaceAll("`", ""))
       .waitFor();
     await page
       .locator(".verdict")
@@ -191,6 +203,7 @@ process.exitCode = 3;`;
       .waitFor();
     await page.locator(".step.bad", { hasText: "build" }).waitFor();
     await page.getByRole("heading", { level: 1 }).getByText(markup).waitFor();
+    await passable();
     await log().getByText(markup, { exact: true }).waitFor();
     // Of so many lines only those in sight are on the page; each of them can be reached.
     await page.getByText(/^Complete · 200,\d+ lines/).waitFor();
@@ -211,6 +224,7 @@ process.exitCode = 3;`;
     await dialog.getByText("Keep the session for an hour").waitFor();
     expect(await dialog.getByRole("radio", { name: /The first release/ }).isChecked()).toBe(true);
     await dialog.getByText("1 instance of api will be replaced").waitFor();
+    await passable();
     // Escape changes nothing, and gives the focus back.
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "hidden" });
@@ -242,9 +256,68 @@ process.exitCode = 3;`;
     await page.getByLabel("Why").fill("a <b>freeze</b>");
     await page.getByRole("dialog").getByRole("button", { name: "Hold api" }).click();
     await page.getByText("a <b>freeze</b>").waitFor();
+    await passable();
     await page.getByRole("button", { name: "Release the hold of api" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Release the hold" }).click();
     await page.getByRole("button", { name: "Hold api" }).waitFor();
+  });
+
+  it("shows the HTTP interface at /docs, to who may read", async () => {
+    await page.goto(`${host.url}/docs`);
+    const rollback = page.getByRole("article", { name: "POST /apps/{app}/rollback" });
+    await rollback.getByText("Needs an operator's token").waitFor();
+    expect(await barriers(page)).toEqual([]);
+    await page
+      .getByRole("navigation", { name: "Calls" })
+      .getByRole("link", { name: "GET /apps", exact: true })
+      .click();
+    const [file] = await Promise.all([
+      page.waitForResponse(`${host.url}/openapi.json`),
+      page.getByRole("link", { name: "openapi.json" }).click(),
+    ]);
+    expect(file.status()).toBe(200);
+    const stranger = await browser.newContext();
+    const other = await stranger.newPage();
+    await other.goto(`${host.url}/docs`);
+    await other.getByRole("link", { name: "Sign in" }).click();
+    await other.getByLabel("Your token").waitFor();
+    await stranger.close();
+    await page.goto(`${host.url}/`);
+  });
+
+  it("can be used by keyboard alone, from the address to the log and back", async () => {
+    await page.goto(`${host.url}/`);
+    await page.getByRole("button", { name: "Deploy api" }).waitFor();
+    const press = async (key: string, until: string) => {
+      for (let i = 0; i < 40; i++) {
+        await page.keyboard.press(key);
+        const now = (await page.evaluate("document.activeElement.innerText ?? ''")) as string;
+        if (now.includes(until)) return;
+      }
+      throw new Error(`${key} never comes to ${until}`);
+    };
+    await press("Tab", "Skip to the content");
+    await press("Tab", "Deploy…");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor();
+    // The dialog keeps the focus inside, and gives it back.
+    expect(await page.evaluate("document.querySelector('dialog').contains(document.activeElement)")).toBe(
+      true,
+    );
+    await page.keyboard.press("Escape");
+    expect(await page.evaluate("document.activeElement.innerText")).toBe("Deploy…");
+    await press("Tab", "Keep the session for an hour");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/#\/deploys\//);
+    await page.getByText(/^Complete · /).waitFor();
+    await press("Tab", "Download");
+    // The log itself takes the focus: it can be scrolled by keys.
+    await page.keyboard.press("Tab");
+    expect(
+      await page.evaluate("document.activeElement.closest('[aria-label=\"Log of the deploy\"]') !== null"),
+    ).toBe(true);
+    await page.goBack();
+    await page.getByRole("heading", { name: "Deploys", exact: true }).waitFor();
   });
 
   it("does nothing for another origin, not even one that gets the cookie sent", async () => {

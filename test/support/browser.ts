@@ -1,4 +1,5 @@
-import { type Browser, chromium } from "playwright-core";
+import axe from "axe-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 import { findTool } from "./tools.js";
 
 /** A real Chromium, with nothing of its own outside `home` and no wish to talk to anybody. */
@@ -22,4 +23,21 @@ export async function startBrowser(home: string): Promise<Browser> {
       "--disable-sync",
     ],
   });
+}
+
+/**
+ * What keeps people who see or hear it in another way from using the page as it is now, by axe's rules: contrast, names,
+ * roles, order of headings, sizes of targets, … One line for each.
+ */
+export async function barriers(page: Page): Promise<string[]> {
+  // Evaluated by the browser's debugger: the page's own policy would let in no script of ours.
+  await page.evaluate(axe.source);
+  const { violations } = (await page.evaluate(
+    `axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })`,
+  )) as import("axe-core").AxeResults;
+  return violations.flatMap(({ id, help, nodes }) =>
+    nodes.map(
+      ({ target, failureSummary }) => `${id}: ${help}: ${target}: ${failureSummary?.replace(/\s+/g, " ")}`,
+    ),
+  );
 }

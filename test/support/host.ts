@@ -59,6 +59,8 @@ export async function createHost(
   const apps: Record<string, Record<string, unknown>> = {};
   /** The configuration's `server`; a change takes effect at the next start. */
   const server: Record<string, unknown> = { port };
+  /** Further keys at the top of the configuration; a change takes effect at the next start. */
+  const more: Record<string, unknown> = {};
   const url = `http://127.0.0.1:${port}`;
   const output: string[] = [];
   let daemon: ChildProcess | undefined;
@@ -74,6 +76,7 @@ export async function createHost(
           { name: "tester", scope: "admin", sha256: createHash("sha256").update(token).digest("hex") },
         ],
         apps,
+        ...more,
       }),
     );
 
@@ -240,6 +243,7 @@ export async function createHost(
     env,
     configFile,
     server,
+    more,
     /** Everything the daemon printed. */
     output,
     pid: () => daemon?.pid,

@@ -3,7 +3,7 @@ import { follow, get } from "./api.js";
 import { byId, h, morph, say } from "./dom.js";
 import { duration, firstLine, receiptText, short, statusLook, triggerWord } from "./format.js";
 import { createLogPanel } from "./log-panel.js";
-import { badge, button, deployLink, fact, isActive, statusBadge, took, when } from "./parts.js";
+import { badge, button, deployLink, fact, isActive, prose, statusBadge, took, when } from "./parts.js";
 
 /**
  * @param {{ id: string, line: number, mayDeploy: boolean, onAway(away: boolean): void, onProblem(error: unknown): void }} options
@@ -24,7 +24,9 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
   async function load() {
     clearTimeout(timer);
     try {
-      deploy = await get(`deploys/${encodeURIComponent(id)}`);
+      const answer = await get(`deploys/${encodeURIComponent(id)}`);
+      // The stream may have told of the end while this was under way.
+      if (!deploy || isActive(deploy) || !isActive(answer)) deploy = answer;
       app = await get(`apps/${encodeURIComponent(deploy.app)}`).catch(() => app);
       onAway(false);
       if (!ending.signal.aborted) draw();
@@ -193,8 +195,8 @@ function outcome({ status, error, receipt, supersededBy, position }) {
       h(
         "div",
         { class: `verdict ${tone}` },
-        h("p", null, h("strong", null, error.message), " ", h("code", { class: "faint" }, error.code)),
-        h("p", null, error.hint),
+        h("p", null, h("strong", null, prose(error.message)), " ", h("code", { class: "faint" }, error.code)),
+        h("p", null, prose(error.hint)),
       ),
     supersededBy &&
       h("p", null, "A newer deploy took its place: ", h("a", { href: deployLink(supersededBy) }, "go to it")),

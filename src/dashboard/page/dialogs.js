@@ -2,7 +2,7 @@
 import { call, get } from "./api.js";
 import { h, notice } from "./dom.js";
 import { plural, short } from "./format.js";
-import { commitText, isActive, statusBadge, when } from "./parts.js";
+import { commitText, isActive, prose, statusBadge, when } from "./parts.js";
 
 /**
  * Shows a dialog; `act` runs when the person agrees, and its fault is shown in the dialog, which then stays.
@@ -39,7 +39,9 @@ function ask({ title, agree, bad, body, act }) {
       dialog.close();
     } catch (error) {
       const { message, hint } = /** @type {import("./api.js").Problem} */ (error);
-      trouble.replaceChildren(h("p", { class: "verdict bad" }, h("strong", null, message), " ", hint));
+      trouble.replaceChildren(
+        h("p", { class: "verdict bad" }, h("strong", null, prose(message)), " ", prose(hint)),
+      );
       yes.disabled = false;
     }
   });

@@ -4,7 +4,7 @@ import { createDeployView } from "./deploy-view.js";
 import { askCancel, askDeploy, askHold, askRedeploy, askResume, askRollback } from "./dialogs.js";
 import { byId, h, morph, noticeError } from "./dom.js";
 import { createOverview } from "./overview.js";
-import { deployLink } from "./parts.js";
+import { deployLink, prose } from "./parts.js";
 import { createSignIn } from "./sign-in.js";
 
 /** @type {{ name: string, scope: string } | null} */
@@ -62,8 +62,8 @@ function onProblem(error) {
     h(
       "main",
       { id: "main", tabindex: -1 },
-      h("h1", { tabindex: -1 }, error.message),
-      h("p", null, error.hint),
+      h("h1", { tabindex: -1 }, prose(error.message)),
+      h("p", null, prose(error.hint)),
       h("p", null, h("a", { href: "#/" }, "All apps and deploys")),
     ),
   );

@@ -11,7 +11,7 @@ import {
   statusNames,
   triggerWord,
 } from "./format.js";
-import { badge, button, commitText, deployLink, isActive, statusBadge, took, when } from "./parts.js";
+import { badge, button, commitText, deployLink, isActive, prose, statusBadge, took, when } from "./parts.js";
 
 const pageSize = 20;
 
@@ -87,8 +87,15 @@ export function createOverview({ query, mayDeploy, onAway, onProblem }) {
           "section",
           { "aria-labelledby": "deploys", "data-key": "deploys" },
           h("div", { class: "head" }, h("h2", { id: "deploys" }, "Deploys"), filters(apps, filter)),
-          deploys.length === 0 && h("p", { class: "empty" }, "No deploys here yet."),
-          h("ol", { class: "deploys" }, deploys.map(deployRow)),
+          deploys.length > 0
+            ? h("ol", { class: "deploys" }, deploys.map(deployRow))
+            : h(
+                "p",
+                { class: "empty" },
+                filter.app || filter.status
+                  ? "No deploy fits this choice."
+                  : "No deploys yet. The first one comes with a push, or by the button of an app.",
+              ),
           next && button("older", "Show older deploys"),
         ),
       ),
@@ -178,8 +185,7 @@ function appCard(app, mayDeploy) {
           ),
         )
       : h("p", { class: "faint" }, "Nothing is live yet."),
-    pm2Error &&
-      h("p", { class: "trouble" }, pm2Error.message, " ", h("span", { class: "faint" }, pm2Error.hint)),
+    pm2Error && h("p", { class: "trouble" }, prose(pm2Error.message), ". ", prose(pm2Error.hint)),
     h(
       "details",
       { "data-key": "instances" },
@@ -187,7 +193,14 @@ function appCard(app, mayDeploy) {
         "summary",
         null,
         instances.length > 0 ? plural(instances.length, "instance") : "No instances",
-        h("span", { class: "faint" }, " · ", h("bdi", null, app.repository), " · ", app.branch),
+        h(
+          "span",
+          { class: "faint", title: app.repository },
+          " of ",
+          h("bdi", null, shortRepository(app.repository)),
+          " on ",
+          h("bdi", null, app.branch),
+        ),
       ),
       instances.length > 0 && instanceTable(instances, live?.release),
     ),
@@ -199,7 +212,7 @@ function appCard(app, mayDeploy) {
         releases.some((/** @type {any} */ one) => !one.live) &&
           button("rollback", "Roll back…", { "data-app": name, "aria-label": `Roll back ${name}` }),
         hold
-          ? button("resume", "Release hold", {
+          ? button("resume", "Release the hold…", {
               "data-app": name,
               "aria-label": `Release the hold of ${name}`,
             })
@@ -207,6 +220,14 @@ function appCard(app, mayDeploy) {
       ),
   );
 }
+
+/** `acme/api`, wherever it lies. @param {string} repository */
+const shortRepository = (repository) =>
+  repository
+    .replace(/\/+$|\.git$/g, "")
+    .split(/[/:]/)
+    .slice(-2)
+    .join("/");
 
 /** @param {any[]} instances @param {string | undefined} live */
 function instanceTable(instances, live) {
@@ -281,7 +302,7 @@ function deployRow(deploy) {
         what && h("span", null, what),
         step && h("span", null, `in ${step}`),
         receipt && h("span", { class: receipt.failed > 0 ? "trouble" : null }, receiptText(receipt)),
-        error && status !== "skipped" && h("span", { class: "trouble" }, error.message),
+        error && status !== "skipped" && h("span", { class: "trouble" }, prose(error.message)),
       ),
     ),
   );

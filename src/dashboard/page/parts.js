@@ -15,6 +15,9 @@ export const badge = ({ word, sign, tone }, label) =>
 /** @param {string} status */
 export const statusBadge = (status) => badge(statusLook(status), "Status: ");
 
+/** What stands between backticks in our own sentences is code. @param {string} [text] */
+export const prose = (text = "") => text.split("`").map((part, i) => (i % 2 ? h("code", null, part) : part));
+
 /** @param {string | null | undefined} iso */
 export const when = (iso) =>
   iso

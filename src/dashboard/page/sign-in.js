@@ -1,6 +1,7 @@
 /** Sign-in with an operator's token. The token goes into an http-only session and is not kept here. */
 import { call } from "./api.js";
 import { byId, h } from "./dom.js";
+import { prose } from "./parts.js";
 
 /** @param {{ why?: string, onSignedIn(operator: { name: string, scope: string }): void }} options */
 export function createSignIn({ why, onSignedIn }) {
@@ -40,7 +41,9 @@ export function createSignIn({ why, onSignedIn }) {
       onSignedIn(operator);
     } catch (error) {
       const { message, hint } = /** @type {import("./api.js").Problem} */ (error);
-      trouble.replaceChildren(h("p", { class: "verdict bad" }, h("strong", null, message), " ", hint));
+      trouble.replaceChildren(
+        h("p", { class: "verdict bad" }, h("strong", null, message, "."), " ", prose(hint)),
+      );
       go.disabled = false;
       token.focus();
       token.select();
