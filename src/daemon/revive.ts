@@ -77,15 +77,15 @@ export function createRevive(deps: ReviveDeps) {
     /** A pipeline that has the live release serve before it begins. */
     before:
       (run: RunDeploy): RunDeploy =>
-      async (recorder, signal) => {
+      async (recorder, signal, ending) => {
         const { id, app } = recorder.deploy;
         // Whoever cancels this deploy wants the live release no less; only the end of the process counts.
-        const onAbort = () => signal.reason === "handover" && over.abort();
-        signal.addEventListener("abort", onAbort, { once: true });
+        const onEnding = () => over.abort();
+        ending.addEventListener("abort", onEnding, { once: true });
         await atStart;
         if (!isDeciding(recorder.deploy)) await revive(app, deps.logOf(id), over.signal);
-        signal.removeEventListener("abort", onAbort);
-        return run(recorder, signal);
+        ending.removeEventListener("abort", onEnding);
+        return run(recorder, signal, ending);
       },
     /** What is under way is left. */
     async stop(): Promise<void> {

@@ -68,6 +68,8 @@ interface Started {
    * after; `back`, the previous one is to be put back. A restart after a crash goes on in that direction.
    */
   decision?: "forward" | "back";
+  /** How often a restart has taken it up without its having come further than `progress`; see resumes.ts. */
+  resumes?: { count: number; progress: number };
 }
 
 export type Queued = Facts & { status: "queued" };

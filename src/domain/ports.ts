@@ -104,9 +104,10 @@ export interface Recorder {
  * `handover`: this process is to end, so leave everything resumable and return soon; the outcome is then
  * ignored (but for `succeeded`) and the deploy stays `running` for the next start. A recorder whose deploy shows
  * steps that succeeded (or a decision) is that of a deploy to resume; with `cancelRequested` the signal is
- * aborted from the start.
+ * aborted from the start. `ending` aborts when this process is to end, also after a cancel: a signal aborts only once.
+ * With the code `handed_over` the outcome is ignored for certain.
  */
-export type RunDeploy = (recorder: Recorder, signal: AbortSignal) => Promise<Outcome>;
+export type RunDeploy = (recorder: Recorder, signal: AbortSignal, ending: AbortSignal) => Promise<Outcome>;
 
 export type Submission =
   | { kind: "queued"; deploy: Deploy; position: number; token: string }

@@ -12,7 +12,7 @@ async function twice(io: StepIo, pauseMs: number, work: () => Promise<void>): Pr
   } catch (error) {
     io.signal.throwIfAborted();
     io.log.say(`Trying again: ${error instanceof Error ? error.message : String(error)}`);
-    await sleep(pauseMs);
+    await sleep(pauseMs, undefined, { signal: io.signal }).catch(() => io.signal.throwIfAborted());
     await work();
   }
 }

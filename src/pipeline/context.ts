@@ -14,6 +14,8 @@ export interface Context {
   recorder: Recorder;
   log: LogWriter;
   signal: AbortSignal;
+  /** Aborts when this process is to end, also after a cancel. */
+  ending: AbortSignal;
   git: Git;
   releases: Releases;
   rollout: Rollout;

@@ -14,8 +14,6 @@ export interface Stop {
   before?: Instance[];
 }
 
-export const isHandover = (signal: AbortSignal): boolean => signal.aborted && signal.reason === "handover";
-
 /** The queue ignores it: the deploy stays as it is, and goes on at the next start. */
 export const handedOver: Outcome = {
   status: "failed",
@@ -53,13 +51,6 @@ async function untouched({ rollout, app }: Context, before: Instance[] | undefin
   }
 }
 
-/** Aborts only when the process ends: a person's cancel is what got us here, and is not to stop the way back. */
-function untilHandover(signal: AbortSignal): AbortSignal {
-  const own = new AbortController();
-  signal.addEventListener("abort", () => isHandover(signal) && own.abort("handover"), { once: true });
-  return own.signal;
-}
-
 /** To the store; when that cannot be written, the way back is taken all the same: users come first. */
 export function attempt(log: LogWriter, write: () => void): void {
   try {
@@ -74,8 +65,8 @@ export function attempt(log: LogWriter, write: () => void): void {
  * saw nothing; from there on, the previous release is put back first. What it returns has been done.
  */
 export async function conclude(context: Context, stop: Stop): Promise<Outcome> {
-  const { recorder, releases, rollout, receipt, log, signal } = context;
-  if (isHandover(signal)) {
+  const { recorder, releases, rollout, receipt, log, ending } = context;
+  if (ending.aborted) {
     await receipt.end();
     return handedOver;
   }
@@ -94,12 +85,12 @@ export async function conclude(context: Context, stop: Stop): Promise<Outcome> {
   }
   const unseen = (await untouched(context, stop.before)) && error.code !== "broken_beside_old";
   attempt(log, () => recorder.decide("back"));
-  const goingOn = untilHandover(signal);
   try {
-    await putBack(context, goingOn, !canceled && !unseen);
+    // A person's cancel is what got us here, and is not to stop the way back; only the end of the process is.
+    await putBack(context, ending, !canceled && !unseen);
   } catch (thrown) {
     await receipt.end();
-    if (goingOn.aborted) return handedOver;
+    if (ending.aborted) return handedOver;
     const why = toFault(thrown);
     log.say(`Going back failed: ${why.message}`);
     const message = `${error.message}; going back failed as well: ${why.message}`;

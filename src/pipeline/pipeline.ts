@@ -2,11 +2,12 @@ import type { AppConfig } from "../config/schema.js";
 import type { Deploy, Outcome } from "../domain/deploy.js";
 import { Fault, toFault } from "../domain/fault.js";
 import type { DeployLogs, Recorder, RunDeploy } from "../domain/ports.js";
+import { crashError, isHopeless } from "../domain/resumes.js";
 import { type StepName, stepNames } from "../domain/step.js";
 import type { Rollout, StartProbe } from "../rollout/types.js";
 import type { Context, Step } from "./context.js";
 import { appEnv, baseEnv } from "./env.js";
-import { attempt, conclude, handedOver, isHandover, type Stop } from "./outcome.js";
+import { attempt, conclude, handedOver, type Stop } from "./outcome.js";
 import type { Git, Releases, RunCommand } from "./ports.js";
 import { createReceipt } from "./receipt.js";
 import { beginRollback } from "./rollback.js";
@@ -67,6 +68,13 @@ function isUsable({ recorder, releases }: Context): boolean {
   return !isDone(recorder, "migrate") || releases.built(release) !== undefined;
 }
 
+/** The release was watched and stays; only what it would have removed is left for the next deploy. */
+function withoutPrune({ recorder, log }: Context): Outcome {
+  recorder.step("prune", "failed");
+  log.say(`Warning: old releases were not removed: ${crashError(recorder.deploy).message}`);
+  return { status: "succeeded" };
+}
+
 /** Not even the way back could be taken: with a rollout begun, somebody has to look what serves. */
 function lost(recorder: Recorder, thrown: unknown, step?: StepName): Outcome {
   const { code, message, hint } = toFault(thrown);
@@ -76,7 +84,7 @@ function lost(recorder: Recorder, thrown: unknown, step?: StepName): Outcome {
 
 /** The pipeline of every app: one table of steps, and `conclude` for whatever does not get through it. */
 export function createPipeline(deps: PipelineDeps): RunDeploy {
-  function open(recorder: Recorder, signal: AbortSignal): Context {
+  function open(recorder: Recorder, signal: AbortSignal, ending: AbortSignal): Context {
     const name = recorder.deploy.app;
     const app = deps.apps[name];
     if (!app) {
@@ -92,6 +100,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       recorder,
       log,
       signal,
+      ending,
       git: deps.git(app),
       releases: deps.releases(app),
       rollout: deps.rollout,
@@ -106,8 +115,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
   }
 
   async function through(context: Context, stop: Stop): Promise<Outcome> {
-    const { recorder, signal, rollout, app, log } = context;
-    await deps.reap(recorder.deploy.id);
+    const { recorder, signal, ending, rollout, app, log } = context;
     if (recorder.deploy.trigger === "rollback") beginRollback(context);
     const again = recorder.deploy.trigger !== "rollback" && !isUsable(context);
     for (const name of stepNames) {
@@ -129,7 +137,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
           return { status: "skipped", error: result.skip };
         }
       } catch (error) {
-        if (!isHandover(signal)) attempt(log, () => recorder.step(name, "failed"));
+        if (!ending.aborted) attempt(log, () => recorder.step(name, "failed"));
         if (name !== "prune") throw error;
         log.say(`Warning: old releases were not removed: ${toFault(error).message}`);
       }
@@ -146,15 +154,22 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
     };
   };
 
-  const runDeploy: RunDeploy = async (recorder, signal) => {
+  const runDeploy: RunDeploy = async (recorder, signal, ending) => {
     let context: Context;
     try {
-      context = open(recorder, signal);
+      context = open(recorder, signal, ending);
     } catch (thrown) {
       return lost(recorder, thrown);
     }
     const stop: Stop = { thrown: undefined };
     try {
+      await deps.reap(recorder.deploy.id);
+      if (isHopeless(recorder.deploy)) {
+        if (isDone(recorder, "watch")) return withoutPrune(context);
+        const { code, message, hint, step } = crashError(recorder.deploy);
+        stop.step = step;
+        throw new Fault(code, message, hint);
+      }
       if (recorder.deploy.decision !== "back") return await through(context, stop);
       stop.step = "rollout";
       stop.thrown = new Fault(
@@ -169,9 +184,9 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       return await conclude(context, stop);
     } catch (thrown) {
       // The store would not take it: the deploy is as it was, and the next start goes on with it.
-      if (isHandover(signal)) return handedOver;
+      if (ending.aborted) return handedOver;
       return lost(recorder, thrown, stop.step);
     }
   };
-  return async (recorder, signal) => redacted(await runDeploy(recorder, signal));
+  return async (...args) => redacted(await runDeploy(...args));
 }

@@ -1,6 +1,7 @@
 import type { Ended, Outcome, Running } from "../domain/deploy.js";
 import { toFault } from "../domain/fault.js";
 import type { DeployLogs, RunDeploy } from "../domain/ports.js";
+import { abandoned, isBeyondHelp, resumedAgain } from "../domain/resumes.js";
 import type { Journal } from "./journal.js";
 import { nextOf } from "./rules.js";
 import { createSession, type Session } from "./session.js";
@@ -41,6 +42,12 @@ async function within(ms: number, work: Promise<void>): Promise<void> {
   done.abort();
 }
 
+/** Left to the next start: what the pipeline has not brought to its end, nor a person's cancel. */
+const isHandedOver = ({ ending, deploy }: Session, outcome: Outcome): boolean =>
+  ending.aborted &&
+  outcome.status !== "succeeded" &&
+  (outcome.error.code === "handed_over" || !deploy.cancelRequested);
+
 /** Claims → runs → settles, one deploy after the other, until there is none or it is stopped. */
 export function createLoop(deps: Deps) {
   const { store, journal, logs, run, now, isApp, report, retryMs } = deps;
@@ -61,7 +68,7 @@ export function createLoop(deps: Deps) {
     });
   }
 
-  async function outcomeOf({ recorder, signal, deploy }: Session): Promise<Outcome> {
+  async function outcomeOf({ recorder, signal, ending, deploy }: Session): Promise<Outcome> {
     if (!isApp(deploy.app))
       return {
         status: "failed",
@@ -71,8 +78,9 @@ export function createLoop(deps: Deps) {
           hint: "Put it back under `apps` in dropless.yaml and deploy again.",
         },
       };
+    if (isBeyondHelp(deploy)) return abandoned(deploy);
     try {
-      return await run(recorder, signal);
+      return await run(recorder, signal, ending);
     } catch (error) {
       report(error);
       const { code, message, hint } = toFault(error);
@@ -105,6 +113,13 @@ export function createLoop(deps: Deps) {
     }
   }
 
+  /** Counted before anything is done with it: whatever ends the daemon now is not met for ever. */
+  function takeUp(deploy: Running): Running {
+    const counted = resumedAgain(deploy);
+    store.update(counted);
+    return counted;
+  }
+
   async function execute(deploy: Running, resumed: boolean): Promise<void> {
     const current = createSession({ store, journal, logs, now }, deploy);
     session = current;
@@ -112,8 +127,7 @@ export function createLoop(deps: Deps) {
     journal.status(deploy, { note });
     if (deploy.cancelRequested) current.abort("cancel");
     const outcome = await outcomeOf(current);
-    const handedOver = current.signal.reason === "handover" && outcome.status !== "succeeded";
-    if (!handedOver) {
+    if (!isHandedOver(current, outcome)) {
       const end = await persistently(() => settle(current.deploy, outcome));
       if (end) journal.status(end, { end: true });
     }
@@ -122,7 +136,10 @@ export function createLoop(deps: Deps) {
   }
 
   async function work(resumable: Running | undefined): Promise<void> {
-    if (resumable) await execute(resumable, true);
+    if (resumable) {
+      const counted = await persistently(() => takeUp(resumable));
+      if (counted) await execute(counted, true);
+    }
     while (!stopping.signal.aborted) {
       wanted = false;
       const claimed = await persistently(claim);
@@ -162,6 +179,11 @@ export function createLoop(deps: Deps) {
       const ended = working ?? Promise.resolve();
       await within(graceMs, ended);
       if (!session) return;
+      try {
+        session.forgive();
+      } catch (error) {
+        report(error);
+      }
       session.abort("handover");
       await within(handoverMs, ended);
       session?.leave();

@@ -1,6 +1,7 @@
 import type { Running } from "../domain/deploy.js";
 import { Fault } from "../domain/fault.js";
 import type { DeployLogs, Recorder } from "../domain/ports.js";
+import { forgiven } from "../domain/resumes.js";
 import type { Journal } from "./journal.js";
 import type { Store } from "./store.js";
 import { withStep } from "./transitions.js";
@@ -17,6 +18,8 @@ export function createSession({ store, journal, logs, now }: Deps, claimed: Runn
   let deploy = claimed;
   let over = false;
   const controller = new AbortController();
+  // A second one, since a signal aborts only once: who stops the daemon may come after who cancels the deploy.
+  const ending = new AbortController();
 
   function save(next: Running, also: () => void = () => {}): void {
     // A pipeline that was not patient enough to be stopped must not write beside its successor.
@@ -73,6 +76,7 @@ export function createSession({ store, journal, logs, now }: Deps, claimed: Runn
   return {
     recorder,
     signal: controller.signal,
+    ending: ending.signal,
     get deploy() {
       return deploy;
     },
@@ -84,7 +88,14 @@ export function createSession({ store, journal, logs, now }: Deps, claimed: Runn
       controller.abort("cancel");
       return deploy;
     },
-    abort: (reason: "cancel" | "handover"): void => controller.abort(reason),
+    abort(reason: "cancel" | "handover"): void {
+      if (reason === "handover") ending.abort(reason);
+      controller.abort(reason);
+    },
+    /** A polite stop is not the deploy's fault. */
+    forgive(): void {
+      if (deploy.resumes && !over) save(forgiven(deploy));
+    },
     /** From now on nothing is written for it here. */
     leave(): void {
       over = true;

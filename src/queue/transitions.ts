@@ -51,7 +51,7 @@ export const canceled = (deploy: Queued, error: DeployError, at: At): Ended => (
 const closeStep = (step: Step): Step => (step.status === "running" ? { ...step, status: "failed" } : step);
 
 export const settled = (deploy: Running, outcome: Outcome, at: At): Ended => {
-  const { cancelRequested: _, ...facts } = deploy;
+  const { cancelRequested: _, resumes: __, ...facts } = deploy;
   return { ...facts, ...outcome, steps: deploy.steps.map(closeStep), finishedAt: iso(at) };
 };
 

@@ -61,6 +61,36 @@ describe("promise 3: nothing acknowledged is lost", () => {
     },
   );
 
+  it("a deploy in whose rollout the daemon dies at every start is taken back, and the next one goes live", async () => {
+    const seams = join(import.meta.dirname, "../../scripts/soak/lib/seams.js");
+    const { body: app } = await host.call<{ live: { release: string } }>("GET", "/apps/api");
+    const before = app.live.release;
+    await host.stop();
+    Object.assign(host.env, { NODE_OPTIONS: `--import ${seams}`, SOAK_KILL_AT: "pm2 start before#1" });
+    await host.start();
+    const load = await startLoad({ port, clients: 8 });
+    const bad = repo.commit(appFiles({ kind: "http-close", release: "deadly", port }), "deadly");
+    const { id } = (await host.push(repo.fullName, bad)).body;
+    for (let deaths = 1; deaths <= 4; deaths++) {
+      await host.died();
+      // It may die again before anybody has read that it is ready.
+      await host.start().catch(() => {});
+    }
+    const ended = await host.ended(id);
+    expect(ended, host.output.slice(-20).join("\n")).toMatchObject({
+      status: "rolled_back",
+      error: { code: "crashed_the_daemon", step: "rollout" },
+    });
+    delete host.env.NODE_OPTIONS;
+    await host.stop();
+    await host.start();
+    expect((await load.stop()).failures).toEqual([]);
+    const running = await host.pm2.list();
+    expect(running.map(({ pm2_env }) => pm2_env.pm_exec_path.includes(before))).toEqual([true, true]);
+    const good = repo.commit(appFiles({ kind: "http-close", release: "harmless", port }), "harmless");
+    expect(await host.deploy(repo.fullName, good)).toMatchObject({ status: "succeeded" });
+  });
+
   it("stopped politely in the middle of a deploy: finished or handed over", async () => {
     const sha = repo.commit(appFiles({ kind: "http-close", release: "polite", port }), "polite");
     const load = await startLoad({ port, clients: 8 });

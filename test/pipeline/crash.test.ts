@@ -5,7 +5,7 @@ import type { Outcome } from "../../src/domain/deploy.js";
 import { Fault } from "../../src/domain/fault.js";
 import type { Recorder } from "../../src/domain/ports.js";
 import { createPipeline, type PipelineDeps } from "../../src/pipeline/pipeline.js";
-import { createWorld, lineGit, memoryRecorder, sha } from "../support/pipeline.js";
+import { createWorld, endingOf, lineGit, memoryRecorder, never, sha } from "../support/pipeline.js";
 import { removeTempDir, tempDir } from "../support/temp.js";
 
 /**
@@ -63,7 +63,8 @@ function run(world: World, life?: ReturnType<typeof mortal>): Promise<Outcome> {
     run: (options) => commands.run(options),
   };
   const recorder: Recorder = guard(memoryRecorder(world.stored));
-  return createPipeline(deps)(recorder, life?.signal ?? new AbortController().signal);
+  const signal = life?.signal ?? never();
+  return createPipeline(deps)(recorder, signal, endingOf(signal));
 }
 
 const scenarios: [string, (world: World) => void, Outcome["status"]][] = [

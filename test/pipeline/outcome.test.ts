@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.js";
 import type { StepName } from "../../src/domain/step.js";
 import type { PipelineDeps } from "../../src/pipeline/pipeline.js";
-import { createWorld, instance, lineGit, sha } from "../support/pipeline.js";
+import { createWorld, instance, lineGit, never, sha } from "../support/pipeline.js";
 import { tempDir } from "../support/temp.js";
 
 type World = ReturnType<typeof createWorld>;
@@ -166,6 +166,103 @@ describe.each([
   );
 });
 
+test("a stop of the daemon on the way back after a cancel hands over at once, and the next start ends it", async () => {
+  const world = await setUp(false);
+  const cancel = new AbortController();
+  const end = new AbortController();
+  Object.defineProperty(world.faults, "watch", {
+    get: () => {
+      cancel.abort("cancel");
+      world.stored.deploy = { ...world.stored.deploy, cancelRequested: true };
+      return cancel.signal.reason;
+    },
+  });
+  const { rollout } = world.deps;
+  // A way back that takes for ever, unless it is told that the process ends.
+  const hanging: typeof rollout = {
+    ...rollout,
+    converge: (target, io) =>
+      io.trusted
+        ? new Promise((_, reject) => {
+            io.signal.addEventListener("abort", () => reject(io.signal.reason));
+            end.abort("handover");
+          })
+        : rollout.converge(target, io),
+  };
+  const outcome = await world.run(cancel.signal, { rollout: hanging }, end.signal);
+  expect(outcome).toMatchObject({ error: { code: "handed_over" } });
+  expect(world.stored.deploy.decision).toBe("back");
+  expect(await world.run(cancel.signal)).toMatchObject({ status: "canceled" });
+  expect(world.world.instances.map(({ release }) => release)).toEqual([world.old, world.old]);
+  expect(world.stored.app.live?.release).toBe(world.old);
+});
+
+describe("a deploy in which the daemon has died too often", () => {
+  const hopeless = { count: 4, progress: 0 };
+
+  test("before its rollout: it fails, saying where, and what was half built is gone", async () => {
+    const world = await setUp(false);
+    const over = break_(world, "build", () => {
+      throw new Error("the daemon dies here");
+    });
+    await world.run(undefined, over);
+    world.stored.deploy = {
+      ...world.stored.deploy,
+      steps: world.stored.deploy.steps.map((step) =>
+        step.name === "build" ? { ...step, status: "running" } : step,
+      ),
+      resumes: hopeless,
+    };
+    const before = world.commands.length;
+    const outcome = await world.run();
+    expect(outcome).toMatchObject({
+      status: "failed",
+      error: { code: "crashed_the_daemon", step: "build", message: expect.stringContaining("in its build") },
+    });
+    expect(world.commands).toHaveLength(before);
+    expect(newReleases(world)).toEqual([]);
+    expect(world.world.instances.map(({ release }) => release)).toEqual([world.old, world.old]);
+  });
+
+  test("in its rollout: the previous release is put back", async () => {
+    const world = await setUp(false);
+    world.faults.half = new Fault("handed_over", "", "");
+    const end = new AbortController();
+    end.abort("handover");
+    await world.run(undefined, {}, end.signal);
+    expect(world.stored.deploy.steps.find(({ name }) => name === "rollout")?.status).toBe("running");
+    world.stored.deploy = { ...world.stored.deploy, resumes: hopeless };
+    expect(await world.run()).toMatchObject({
+      status: "rolled_back",
+      error: { code: "crashed_the_daemon", step: "rollout" },
+    });
+    expect(world.world.instances.map(({ release }) => release)).toEqual([world.old, world.old]);
+    expect(world.stored.app.live?.release).toBe(world.old);
+  });
+
+  test("in its prune: it has succeeded, and nothing is pruned", async () => {
+    const world = await setUp(false);
+    await world.run(undefined, {
+      releases: () => ({
+        ...world.releases,
+        prune: async () => {
+          throw new Error("the daemon dies here");
+        },
+      }),
+    });
+    world.stored.deploy = {
+      ...world.stored.deploy,
+      steps: world.stored.deploy.steps.map((step) =>
+        step.name === "prune" ? { ...step, status: "running" } : step,
+      ),
+      resumes: hopeless,
+    };
+    expect(await world.run()).toEqual({ status: "succeeded" });
+    expect(world.stored.deploy.steps.at(-1)?.status).toBe("failed");
+    expect(world.log.text()).toContain("4 times in a row");
+  });
+});
+
 test("a good deploy: every step, the receipt, the link, the dump saved after its success", async () => {
   const world = createWorld(join(tempDir(), "app"), { hooks: { afterRollout: "after" } });
   await world.deployed("d0", sha("a"));
@@ -263,7 +360,7 @@ test("a note that the store will not take waits for room; users do not", async (
     if (stored.deploy.decision === "back" && refused++ < 3) throw new Error("database or disk is full");
     whole(live, left);
   };
-  const outcome = await createPipeline(world.deps)(recorder, new AbortController().signal);
+  const outcome = await createPipeline(world.deps)(recorder, never(), never());
   expect(outcome.status).toBe("rolled_back");
   expect(stored.app.live?.release).toBe(world.old);
 });

@@ -23,6 +23,7 @@ export const delivery = (id: string) => ({ id, bodySha256: randomBytes(32).toStr
 interface Run {
   recorder: Recorder;
   signal: AbortSignal;
+  ending: AbortSignal;
   end: (outcome: Outcome) => void;
   crash: (error: unknown) => void;
 }
@@ -59,9 +60,9 @@ export function bench(
     now: options.now,
     retryMs: options.retryMs ?? 5,
     report: (error) => void reported.push(error),
-    run: (recorder, signal) =>
+    run: (recorder, signal, ending) =>
       new Promise((end, crash) => {
-        runs.push({ recorder, signal, end, crash });
+        runs.push({ recorder, signal, ending, end, crash });
         if (options.onAbort !== false) {
           const abort = () => end(problem("canceled"));
           if (signal.aborted) setImmediate(abort);

@@ -107,6 +107,110 @@ test("what succeeded while it was handed over has succeeded", async () => {
   expect(b.queue.get(deploy.id)?.status).toBe("succeeded");
 });
 
+test("a deploy that ends the daemon at every start is given up, and the queue goes on", async () => {
+  const dir = tempDir("recovery");
+  const first = bench({ dir, onAbort: false });
+  first.queue.start();
+  const { deploy } = first.push(1);
+  const waiting = first.push(2, "web");
+  (await first.run(1)).recorder.step("fetch", "running");
+  first.die();
+  const counts: (number | undefined)[] = [];
+  for (let start = 1; start <= 6; start++) {
+    const again = bench({ dir, onAbort: false });
+    again.queue.start();
+    const { recorder } = await again.run(1);
+    counts.push(recorder.deploy.resumes?.count);
+    // It comes further once: then it is counted anew.
+    if (start === 2) recorder.step("fetch", "succeeded");
+    again.die();
+  }
+  expect(counts).toEqual([1, 2, 1, 2, 3, 4]);
+  for (let start = 7; start <= 8; start++) {
+    const again = bench({ dir, onAbort: false });
+    again.queue.start();
+    await again.run(1);
+    again.die();
+  }
+
+  // Not even the pipeline's own end of it was survived.
+  const after = bench({ dir });
+  after.queue.start();
+  await after.ended(deploy.id, "failed");
+  expect(after.queue.get(deploy.id)).toMatchObject({ error: { code: "crashed_the_daemon", step: "fetch" } });
+  expect((await after.run(1)).recorder.deploy.id).toBe(waiting.deploy.id);
+});
+
+test("given up with its rollout begun, the app is put on hold: somebody has to look what serves", async () => {
+  const dir = tempDir("recovery");
+  const before = bench({ dir, onAbort: false });
+  before.queue.start();
+  const { deploy } = before.push(1);
+  (await before.run(1)).recorder.step("rollout", "running");
+  before.die();
+  for (let start = 1; start <= 6; start++) {
+    const again = bench({ dir, onAbort: false });
+    again.queue.start();
+    await again.run(1);
+    again.die();
+  }
+  const after = bench({ dir });
+  after.queue.start();
+  await after.ended(deploy.id, "rollback_failed");
+  expect(after.queue.app("api").hold?.by).toBe("dropless");
+  expect(after.queue.get(deploy.id)).not.toHaveProperty("resumes");
+});
+
+test("polite restarts do not count against a deploy", async () => {
+  const dir = tempDir("recovery");
+  const before = bench({ dir });
+  before.queue.start();
+  const { deploy } = before.push(1);
+  await before.run(1);
+  await before.close();
+  for (let start = 1; start <= 8; start++) {
+    const again = bench({ dir });
+    again.queue.start();
+    expect((await again.run(1)).recorder.deploy.resumes?.count).toBe(1);
+    await again.close();
+  }
+  const after = bench({ dir });
+  after.queue.start();
+  (await after.run(1)).end({ status: "succeeded" });
+  await after.ended(deploy.id, "succeeded");
+});
+
+test("a stop that comes after a cancel is heard too", async () => {
+  const dir = tempDir("recovery");
+  const b = bench({ dir, onAbort: false });
+  b.queue.start();
+  const { deploy } = b.push(1);
+  const run = await b.run(1);
+  b.queue.cancel(deploy.id);
+  expect(run.signal.reason).toBe("cancel");
+  expect(run.ending.aborted).toBe(false);
+  run.ending.addEventListener("abort", () =>
+    run.end({ status: "failed", error: { code: "handed_over", message: "", hint: "" } }),
+  );
+  await b.close();
+  const after = bench({ dir });
+  expect(after.queue.get(deploy.id)?.status).toBe("running");
+  after.queue.start();
+  expect((await after.run(1)).signal.reason).toBe("cancel");
+  await after.ended(deploy.id, "canceled");
+});
+
+test("a canceled deploy that ends while the daemon stops has ended", async () => {
+  const b = bench({ onAbort: false });
+  b.queue.start();
+  const { deploy } = b.push(1);
+  const run = await b.run(1);
+  b.queue.cancel(deploy.id);
+  run.ending.addEventListener("abort", () => run.end(problem("canceled")));
+  await b.queue.stop({ graceMs: 1 });
+  expect(b.queue.get(deploy.id)?.status).toBe("canceled");
+});
+
 test("apps that have left the configuration keep nothing waiting", async () => {
   const dir = tempDir("recovery");
   const before = bench({ dir, onAbort: false });

@@ -123,6 +123,12 @@ export async function createHost(
     await gone;
   }
 
+  /** Resolves when the daemon has ended by itself. */
+  async function died(): Promise<void> {
+    const child = daemon;
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  }
+
   async function call<T = Record<string, unknown>>(
     method: string,
     path: string,
@@ -257,6 +263,7 @@ export async function createHost(
     writeConfig,
     start,
     stop,
+    died,
     call,
     post,
     push,

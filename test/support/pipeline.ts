@@ -71,6 +71,17 @@ export function memoryRecorder(stored: Stored): Recorder {
   };
 }
 
+export const never = (): AbortSignal => new AbortController().signal;
+
+/** As the queue has it: the process's end aborts both signals, a cancel only the first. */
+export function endingOf(signal: AbortSignal): AbortSignal {
+  const ending = new AbortController();
+  const look = () => signal.reason === "handover" && ending.abort("handover");
+  if (signal.aborted) look();
+  else signal.addEventListener("abort", look);
+  return ending.signal;
+}
+
 export const instance = (pmId: number, release?: string): Instance => ({
   pmId,
   name: "api",
@@ -194,12 +205,15 @@ export function createWorld(root: string, more: object = {}) {
     commands,
     succeeded,
     begin,
-    run: (signal = new AbortController().signal, over: Partial<PipelineDeps> = {}) =>
-      createPipeline({ ...deps, ...over })(memoryRecorder(stored), signal),
+    run: (
+      signal = new AbortController().signal,
+      over: Partial<PipelineDeps> = {},
+      ending = endingOf(signal),
+    ) => createPipeline({ ...deps, ...over })(memoryRecorder(stored), signal, ending),
     /** A deploy that went well; gives its release's name. */
     async deployed(id: string, commit: string): Promise<string> {
       begin({ id, commit: { sha: commit, message: "", author: "" } });
-      const outcome = await createPipeline(deps)(memoryRecorder(stored), new AbortController().signal);
+      const outcome = await createPipeline(deps)(memoryRecorder(stored), never(), never());
       if (outcome.status !== "succeeded") throw new Error(JSON.stringify(outcome));
       succeeded.push({ ...stored.deploy, status: "succeeded", finishedAt: now().toISOString() });
       return stored.deploy.release ?? "";

@@ -1,0 +1,51 @@
+import type { DeployError, Outcome, Running } from "./deploy.js";
+import { type StepName, stepNames } from "./step.js";
+
+/** How often a deploy may be taken up again without having come further, before it is the deploy that is blamed. */
+const maxResumes = 3;
+
+/** Only ever grows while a deploy goes on: steps behind it, and the decision as one of them. */
+function progressOf({ steps, decision }: Running): number {
+  const done = steps.filter(({ status }) => status === "succeeded" || status === "skipped").length;
+  return done + (decision === "back" ? stepNames.length : decision === "forward" ? 1 : 0);
+}
+
+/** The deploy as a restart finds it, counted. To be stored before anything is done with it. */
+export function resumedAgain(deploy: Running): Running {
+  const { resumes } = deploy;
+  const progress = progressOf(deploy);
+  const isFurther = resumes === undefined || progress > resumes.progress;
+  return {
+    ...deploy,
+    resumes: isFurther ? { count: 1, progress } : { ...resumes, count: resumes.count + 1 },
+  };
+}
+
+/** Whoever ends the daemon politely does not count against its deploy. */
+export const forgiven = ({ resumes: _, ...deploy }: Running): Running => deploy;
+
+/** Has the daemon died in it so often at the same place that it is to be ended, be it by going back? */
+export const isHopeless = ({ resumes }: Running): boolean => (resumes?.count ?? 0) > maxResumes;
+
+/** Did even the attempts to end it end the daemon? Then nothing more is done with it. */
+export const isBeyondHelp = ({ resumes }: Running): boolean => (resumes?.count ?? 0) > 2 * maxResumes;
+
+export const isPending = ({ steps }: Running, name: StepName): boolean =>
+  steps.some((step) => step.name === name && step.status === "pending");
+
+export const crashError = ({ resumes, steps }: Running): DeployError => {
+  const step = steps.findLast(({ status }) => status !== "pending")?.name;
+  const where = step ? ` in its ${step}` : "";
+  return {
+    code: "crashed_the_daemon",
+    message: `The daemon was killed or crashed ${resumes?.count ?? 0} times in a row during this deploy${where}, so it is not tried again`,
+    hint: "The daemon's own log says why it ended (`journalctl -u dropless`; `dmesg` tells when the memory ran out). Deploy again when that is mended.",
+    ...(step && { step }),
+  };
+};
+
+/** The end of a deploy that nothing more is done with; with a rollout begun, somebody has to look what serves. */
+export const abandoned = (deploy: Running): Outcome => ({
+  status: isPending(deploy, "rollout") ? "failed" : "rollback_failed",
+  error: crashError(deploy),
+});
