@@ -6,6 +6,7 @@ import { runCommand } from "../adapters/command.js";
 import { createDeployLogs } from "../adapters/deploy-log/logs.js";
 import { createGit } from "../adapters/git.js";
 import { readDefinitions } from "../adapters/pm2/ecosystem.js";
+import { type GodWatch, watchGod } from "../adapters/pm2/god-watch.js";
 import { createPm2 } from "../adapters/pm2/pm2.js";
 import { startProbe } from "../adapters/probe.js";
 import { probeKey } from "../adapters/probe-key.js";
@@ -30,7 +31,7 @@ export interface Engine {
   logs: DeployLogs;
   rollout: Rollout;
   releases(app: AppConfig): Releases;
-  /** Before `queue.start`: live releases that PM2 has lost come back, ahead of the first deploy. */
+  /** Before `queue.start`: live releases that PM2 has lost, or loses from now on, come back. */
   revive(log: LogWriter): void;
   /** After `queue.stop`. */
   close(): Promise<void>;
@@ -72,11 +73,19 @@ export function createEngine(config: Config, report: (error: unknown) => void): 
   };
   const releases = byApp((app) => createReleases({ app, now: () => new Date(), preload }));
 
+  const revive = createRevive({
+    apps: config.apps,
+    rollout,
+    releases,
+    stateOf: (app) => store.app(app),
+    running: () => store.running(),
+    logOf: (deploy) => logs.open(deploy),
+  });
   const run = createPipeline({
     apps: config.apps,
     git: byApp((app) => createGit({ app, env: process.env })),
     releases,
-    rollout,
+    rollout: revive.rollout,
     startProbe,
     logs,
     run: runCommand,
@@ -86,17 +95,14 @@ export function createEngine(config: Config, report: (error: unknown) => void): 
     now: () => new Date(),
     redact: redactor.text,
   });
-  const revive = createRevive({
-    apps: config.apps,
-    rollout,
-    releases,
-    stateOf: (app) => store.app(app),
-    running: () => store.running(),
-    logOf: (deploy) => logs.open(deploy),
-  });
+  let god: GodWatch | undefined;
   const queue = createQueue({
     store,
-    run: revive.before(run),
+    // The first deploy may have made PM2's home.
+    run: (...args) =>
+      revive
+        .before(run)(...args)
+        .finally(() => void god?.look()),
     logs,
     ids: createIds(),
     isApp: (name) => config.apps[name] !== undefined,
@@ -108,8 +114,13 @@ export function createEngine(config: Config, report: (error: unknown) => void): 
     logs,
     rollout,
     releases,
-    revive: revive.start,
+    revive(log) {
+      revive.start(log);
+      god = watchGod({ pm2Home: config.pm2Home, onLost: () => void revive.lost(log).catch(report) });
+      void god.look();
+    },
     async close() {
+      god?.close();
       const stopped = revive.stop();
       // A call that PM2 does not answer ends with this.
       await rollout.close();

@@ -14,7 +14,7 @@ interface ReviveDeps {
   rollout: Rollout;
   releases(app: AppConfig): Releases;
   stateOf(app: string): AppState;
-  /** The deploy that a killed daemon has left. */
+  /** The deploy that runs, or that a killed daemon has left. */
   running(): Running | undefined;
   logOf(deploy: string): LogWriter;
 }
@@ -24,6 +24,8 @@ interface ReviveDeps {
  * both at once would start everything twice. Milliseconds.
  */
 const graceMs = 10_000;
+/** Before it is tried again to bring something back that PM2 lost while nothing was deployed. Milliseconds. */
+const pausesMs = [5_000, 30_000, 60_000, 300_000];
 
 /** From its rollout on it is the deploy itself that knows which release is to serve. */
 const isDeciding = ({ steps, decision }: Running): boolean =>
@@ -37,7 +39,16 @@ export function createRevive(deps: ReviveDeps) {
   const { apps, rollout } = deps;
   const over = new AbortController();
   setMaxListeners(0, over.signal);
-  let atStart: Promise<void> = Promise.resolve();
+  /** The last pass over all apps; deploys wait for it. */
+  let looking: Promise<unknown> = Promise.resolve();
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** What changes what serves does so one after the other: a rollout and a release that is brought back. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = last.then(work);
+    last = mine.catch(() => {});
+    return mine;
+  }
 
   async function isLost(app: AppConfig, signal: AbortSignal): Promise<boolean> {
     for (const until = performance.now() + graceMs; ; await sleep(500, undefined, { signal })) {
@@ -46,51 +57,76 @@ export function createRevive(deps: ReviveDeps) {
     }
   }
 
-  async function revive(name: string, log: LogWriter, signal: AbortSignal): Promise<void> {
+  /** False when there is something to be brought back that could not be. */
+  async function revive(name: string, log: LogWriter, signal: AbortSignal): Promise<boolean> {
     const app = apps[name];
     const { live } = deps.stateOf(name);
-    if (!app || !live) return;
+    const current = deps.running();
+    if (!app || !live || (current?.app === name && isDeciding(current))) return true;
     try {
-      if (!(await isLost(app, signal))) return;
+      if (!(await isLost(app, signal))) return true;
       const release = deps.releases(app).find(live.release);
-      if (!release) return log.say(`Warning: PM2 has lost ${name}, and ${live.release} is no longer there`);
+      if (!release) {
+        log.say(`Warning: PM2 has lost ${name}, and ${live.release} is no longer there`);
+        return true;
+      }
       log.say(`PM2 has lost ${name}: bringing ${live.release} back`);
       const target = { app, release, deploy: live.deploy, env: appEnv(app) };
       await rollout.converge(target, { log, signal, trusted: true });
       await rollout.save();
       log.say(`${live.release} serves again`);
+      return true;
     } catch (thrown) {
       // The deploy that follows meets the same, and says what is to be done.
       if (!signal.aborted) log.say(`Warning: ${name} was not brought back: ${toFault(thrown).message}`);
+      return false;
     }
   }
 
+  /** Every app in turn. */
+  async function look(log: LogWriter): Promise<boolean> {
+    let whole = true;
+    for (const name of Object.keys(apps)) {
+      if (over.signal.aborted) return true;
+      if (!(await inTurn(() => revive(name, log, over.signal)))) whole = false;
+    }
+    return whole;
+  }
+
   return {
-    /** Every app in turn; deploys wait for it. */
     start(log: LogWriter): void {
-      const left = deps.running();
-      const names = Object.keys(apps).filter((name) => !(left?.app === name && isDeciding(left)));
-      atStart = (async () => {
-        for (const name of names) if (!over.signal.aborted) await revive(name, log, over.signal);
-      })();
+      looking = look(log);
     },
+    /** PM2 has crashed or was restarted, perhaps while nothing is deployed: what it does not bring back, we do. */
+    async lost(log: LogWriter): Promise<void> {
+      for (const pauseMs of [...pausesMs, 0]) {
+        const pass = look(log);
+        looking = pass;
+        if ((await pass) || over.signal.aborted || pauseMs === 0) return;
+        await sleep(pauseMs, undefined, { signal: over.signal, ref: false }).catch(() => {});
+      }
+    },
+    /** For the pipeline: its changes wait for a release that is being brought back. */
+    rollout: {
+      ...rollout,
+      converge: (target, io) => inTurn(() => rollout.converge(target, io)),
+      withdraw: (app, io) => inTurn(() => rollout.withdraw(app, io)),
+    } satisfies Rollout,
     /** A pipeline that has the live release serve before it begins. */
     before:
       (run: RunDeploy): RunDeploy =>
       async (recorder, signal, ending) => {
         const { id, app } = recorder.deploy;
         // Whoever cancels this deploy wants the live release no less; only the end of the process counts.
-        const onEnding = () => over.abort();
-        ending.addEventListener("abort", onEnding, { once: true });
-        await atStart;
-        if (!isDeciding(recorder.deploy)) await revive(app, deps.logOf(id), over.signal);
-        ending.removeEventListener("abort", onEnding);
+        ending.addEventListener("abort", () => over.abort(), { once: true });
+        await looking;
+        await inTurn(() => revive(app, deps.logOf(id), over.signal));
         return run(recorder, signal, ending);
       },
     /** What is under way is left. */
     async stop(): Promise<void> {
       over.abort();
-      await atStart;
+      await looking;
     },
   };
 }

@@ -1,4 +1,5 @@
-import type { DeployError, Outcome, Running } from "./deploy.js";
+import type { Outcome, Running } from "./deploy.js";
+import { Fault } from "./fault.js";
 import { type StepName, stepNames } from "./step.js";
 
 /** How often a deploy may be taken up again without having come further, before it is the deploy that is blamed. */
@@ -30,22 +31,26 @@ export const isHopeless = ({ resumes }: Running): boolean => (resumes?.count ?? 
 /** Did even the attempts to end it end the daemon? Then nothing more is done with it. */
 export const isBeyondHelp = ({ resumes }: Running): boolean => (resumes?.count ?? 0) > 2 * maxResumes;
 
-export const isPending = ({ steps }: Running, name: StepName): boolean =>
-  steps.some((step) => step.name === name && step.status === "pending");
+/** Where the daemon died: the last step that was begun. */
+export const diedIn = ({ steps }: Running): StepName | undefined =>
+  steps.findLast(({ status }) => status !== "pending")?.name;
 
-export const crashError = ({ resumes, steps }: Running): DeployError => {
-  const step = steps.findLast(({ status }) => status !== "pending")?.name;
-  const where = step ? ` in its ${step}` : "";
-  return {
-    code: "crashed_the_daemon",
-    message: `The daemon was killed or crashed ${resumes?.count ?? 0} times in a row during this deploy${where}, so it is not tried again`,
-    hint: "The daemon's own log says why it ended (`journalctl -u dropless`; `dmesg` tells when the memory ran out). Deploy again when that is mended.",
-    ...(step && { step }),
-  };
-};
+export function crashFault(deploy: Running): Fault {
+  const step = diedIn(deploy);
+  const where = step ? `, in its ${step}` : "";
+  return new Fault(
+    "crashed_the_daemon",
+    `The daemon was killed or crashed ${deploy.resumes?.count ?? 0} times in a row while it ran this deploy${where}; it is not tried again`,
+    "The daemon's own log says why it ended (`journalctl -u dropless`; `dmesg` tells when the memory ran out). Deploy again when that is mended.",
+  );
+}
 
 /** The end of a deploy that nothing more is done with; with a rollout begun, somebody has to look what serves. */
-export const abandoned = (deploy: Running): Outcome => ({
-  status: isPending(deploy, "rollout") ? "failed" : "rollback_failed",
-  error: crashError(deploy),
-});
+export function abandoned(deploy: Running): Outcome {
+  const { code, message, hint } = crashFault(deploy);
+  const isUnseen = deploy.steps.some(({ name, status }) => name === "rollout" && status === "pending");
+  return {
+    status: isUnseen ? "failed" : "rollback_failed",
+    error: { code, message, hint, step: diedIn(deploy) },
+  };
+}

@@ -2,7 +2,7 @@ import type { AppConfig } from "../config/schema.js";
 import type { Deploy, Outcome } from "../domain/deploy.js";
 import { Fault, toFault } from "../domain/fault.js";
 import type { DeployLogs, Recorder, RunDeploy } from "../domain/ports.js";
-import { crashError, isHopeless } from "../domain/resumes.js";
+import { crashFault, diedIn, isHopeless } from "../domain/resumes.js";
 import { type StepName, stepNames } from "../domain/step.js";
 import type { Rollout, StartProbe } from "../rollout/types.js";
 import type { Context, Step } from "./context.js";
@@ -71,7 +71,7 @@ function isUsable({ recorder, releases }: Context): boolean {
 /** The release was watched and stays; only what it would have removed is left for the next deploy. */
 function withoutPrune({ recorder, log }: Context): Outcome {
   recorder.step("prune", "failed");
-  log.say(`Warning: old releases were not removed: ${crashError(recorder.deploy).message}`);
+  log.say(`Warning: old releases were not removed: ${crashFault(recorder.deploy).message}`);
   return { status: "succeeded" };
 }
 
@@ -166,9 +166,8 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       await deps.reap(recorder.deploy.id);
       if (isHopeless(recorder.deploy)) {
         if (isDone(recorder, "watch")) return withoutPrune(context);
-        const { code, message, hint, step } = crashError(recorder.deploy);
-        stop.step = step;
-        throw new Fault(code, message, hint);
+        stop.step = diedIn(recorder.deploy);
+        throw crashFault(recorder.deploy);
       }
       if (recorder.deploy.decision !== "back") return await through(context, stop);
       stop.step = "rollout";

