@@ -66,7 +66,8 @@ function createRepo(dir, name) {
   };
 }
 
-export async function createHost() {
+/** `env`: more for the daemon's environment; PATH replaces its own. */
+export async function createHost({ env = {} } = {}) {
   const dir = mkdtempSync(join(tmpdir(), "dropless-bench-"));
   const pm2 = createPrivatePm2();
   const secret = randomBytes(20).toString("hex");
@@ -106,12 +107,14 @@ export async function createHost() {
     dir,
     pm2,
     get,
-    /** An app of two instances whose Express, Fastify and Hono are this project's. Before `start`. */
-    async addApp(name, block = {}) {
-      const repo = createRepo(dir, name);
+    /**
+     * An app of two instances, of the repository of its name unless another's `repo` is given. Its Express, Fastify
+     * and Hono are this project's, but for those that install their own. Before `start`.
+     */
+    async addApp(name, block = {}, { repo = createRepo(dir, name), installs = false } = {}) {
       const root = join(dir, "apps", name);
       mkdirSync(root, { recursive: true });
-      linkModules(root);
+      if (!installs) linkModules(root);
       const appPort = block.port ?? (await freePort());
       apps[name] = {
         repository: repo.url,
@@ -136,7 +139,7 @@ export async function createHost() {
       writeFileSync(file, stringify(config));
       daemon = spawn(process.execPath, [main], {
         cwd: dir,
-        env: { ...pm2.env, DROPLESS_CONFIG: file, DEPLOY_SECRET: secret },
+        env: { ...pm2.env, DROPLESS_CONFIG: file, DEPLOY_SECRET: secret, ...env },
         stdio: ["ignore", "pipe", "pipe"],
       });
       daemon.stderr.on("data", (text) => output.push(String(text)));
@@ -172,6 +175,17 @@ export async function createHost() {
       });
       const accepted = await answer.json();
       if (answer.status !== 202) throw new Error(`push: ${answer.status} ${JSON.stringify(accepted)}`);
+      return ended(accepted.id, limitMs);
+    },
+    /** What a person asks for, a deploy or a rollback, followed to its end. */
+    async ask(path, body = {}, limitMs = 180_000) {
+      const answer = await fetch(url + path, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      const accepted = await answer.json();
+      if (answer.status !== 202) throw new Error(`${path}: ${answer.status} ${JSON.stringify(accepted)}`);
       return ended(accepted.id, limitMs);
     },
     /** PM2's notes of instances that outlived their kill_timeout. */
