@@ -25,10 +25,15 @@ const held = (pid: number): number => sum(read(`/proc/${pid}/status`), /^(RssAno
 const share = (pid: number): number =>
   sum(read(`/proc/${pid}/smaps_rollup`), /^(Pss_Anon|Pss_Shmem|SwapPss)$/) ?? held(pid);
 
-/** Do these processes together hold more than `limit` bytes? Forks share pages, which count once. */
+const total = (pids: number[], of: (pid: number) => number): number =>
+  pids.reduce((bytes, pid) => bytes + of(pid), 0);
+
+/**
+ * Do these processes together hold more than `limit` bytes? Forks share pages, which count once; asked twice, for a
+ * share grows when another one ends between two readings.
+ */
 export const holdMore = (pids: number[], limit: number): boolean =>
-  pids.reduce((bytes, pid) => bytes + held(pid), 0) > limit &&
-  pids.reduce((bytes, pid) => bytes + share(pid), 0) > limit;
+  total(pids, held) > limit && total(pids, share) > limit && total(pids, share) > limit;
 
 /** Memory and swap of the machine, or of the control group the daemon is in, where that has less. Bytes. */
 function whole(): number {

@@ -195,7 +195,7 @@ test.runIf(canTest("perl"))("memory that forks share counts once", async () => {
       "-e",
       'my $held = "x" x (100 << 20); for (1 .. 4) { fork or last } select(undef, undef, undef, 1)',
     ],
-    { memory: 250 * megabyte },
+    { memory: 300 * megabyte },
   );
 });
 
