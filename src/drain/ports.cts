@@ -1,5 +1,6 @@
 /** Where the app listens: told to the daemon, and in preflight moved out of the way of the serving instances. */
 import net = require("node:net");
+import standby = require("./standby.cjs");
 
 import type { Args, Instance, Observer } from "./types.cjs";
 
@@ -38,9 +39,11 @@ function observePorts(instance: Instance): Observer {
   const { appPort, preflightPort } = instance;
   const wanted = new WeakMap<net.Server, Wanted>();
   const listen = net.Server.prototype.listen as (this: net.Server, ...args: Args) => net.Server;
+  const waits = standby.standBy(instance);
 
   net.Server.prototype.listen = function (this: net.Server, ...args: Args) {
     let taken = args;
+    let isWaiting = false;
     instance.quietly(() => {
       const asked = parse(args);
       wanted.set(this, asked);
@@ -50,8 +53,9 @@ function observePorts(instance: Instance): Observer {
           args,
           args.filter((arg) => typeof arg === "function"),
         );
+      else if (appPort && asked.port === appPort) isWaiting = waits(this, () => listen.apply(this, args));
     });
-    return listen.apply(this, taken);
+    return isWaiting ? this : listen.apply(this, taken);
   } as typeof net.Server.prototype.listen;
 
   /** A second port of the app is held by the serving instances; in preflight any other will do. */

@@ -10,6 +10,7 @@
  *   DROPLESS_DRAIN_TIMEOUT   hard limit of a drain, below PM2's kill_timeout; 20000
  *   DROPLESS_DRAIN_IDLE      silence after which a kept connection is ended; 5000, as Node's keepAliveTimeout
  *   DROPLESS_PREFLIGHT       `1`: listening on DROPLESS_PORT moves to 127.0.0.1:DROPLESS_PREFLIGHT_PORT
+ *   DROPLESS_STANDBY         a file: while it is there, listening on DROPLESS_PORT waits
  *   DROPLESS_PROBE_KEY       what the daemon's own requests carry in the header `x-dropless-probe`
  *   DROPLESS_PRELOADED       set by this file: the pid, by which the app's own child processes know theirs
  *
@@ -17,6 +18,7 @@
  *   dropless:listening            {port, actual, pid}          `port` is DROPLESS_PORT, `actual` the socket's
  *   dropless:listening-elsewhere  {port | path, actual?, pid}  any other server of the app; in preflight
  *     `actual` differs from `port` when the serving instances hold it (EADDRINUSE): it is moved aside
+ *   dropless:standing-by          {port, pid}                  it would listen now, and waits
  *   dropless:answered             {status, path, probe, pid}   a response on DROPLESS_PORT is out: `probe` is true
  *     for the daemon's own requests, each of which is told; of the others the first 20, and for five minutes
  *     those from 500 on, at most ten a second

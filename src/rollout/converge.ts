@@ -6,6 +6,7 @@ import { answers, prove, survey } from "./gate.js";
 import { plan, type Seen, surgeOf } from "./plan.js";
 import type { Pm2, Pm2Process } from "./pm2.js";
 import type { Proof } from "./preflight.js";
+import { createStandby } from "./standby.js";
 import type { StepIo, Target } from "./types.js";
 import { createWitness } from "./witness.js";
 
@@ -55,6 +56,7 @@ export async function convergeName(
   let found = 0;
   let otherThanUs = false;
   let surveyed = false;
+  const standby = createStandby(target);
 
   const list = async () => (await pm2.list()).filter((process) => process.name === name);
   const witness = await createWitness(pm2, [name], log);
@@ -92,13 +94,19 @@ export async function convergeName(
     forget();
   };
 
-  const start = async (numbers: readonly number[]) => {
-    for (const number of numbers) {
-      signal.throwIfAborted();
-      const process = await pm2.start(wanted.spec(number));
+  /** At once. `first`: all but the first of them stand by. */
+  const start = async (numbers: readonly number[], first: boolean) => {
+    signal.throwIfAborted();
+    const startOne = async (number: number, index: number) => {
+      const spec = wanted.spec(number);
+      const held = first && index > 0 ? standby.hold(number) : {};
+      const process = await pm2.start({ ...spec, env: { ...spec.env, ...held } });
       started.add(process.pmId);
       witness.follow(process.pmId);
-    }
+    };
+    // Until the last has its answer: the way back must see what each of them has started.
+    const ends = await Promise.allSettled(numbers.map(startOne));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
   };
 
   const backOut = async () => {
@@ -113,6 +121,7 @@ export async function convergeName(
     const out = options.trusted || !whole ? mine.filter(({ pmId }) => !proven.has(pmId)) : mine;
     if (out.length > 0) log.say(`${name}: taking out new instance${listed(out.map(({ number }) => number))}`);
     await remove(out);
+    standby.liftAll();
     const back = now.filter((process) => halted.includes(process.pmId) && !isServing(process));
     for (const process of back) {
       log.say(`${name}: starting the old instance ${Math.max(0, process.number)} again`);
@@ -140,8 +149,12 @@ export async function convergeName(
       const seen = view(processes);
       const others = seen.filter((one) => !one.wanted && one.serving).length;
       otherThanUs = others > 0;
-      const surge = Math.min(surgeOf(target.app.rollout.surge, count), options.fits(processes));
-      const action = plan(seen, { count, mode: wanted.mode, surge: Math.max(1, surge) });
+      const asked = surgeOf(target.app.rollout.surge, count);
+      const surge = Math.min(asked, options.fits(processes));
+      if (step === 0 && surge < asked && processes.some(isServing))
+        log.say(`${name}: memory for ${surge} more instead of ${asked}`);
+      const wish = { count, mode: wanted.mode, surge, standby: wanted.standsBy };
+      const action = plan(seen, wish);
       if (action.kind === "done") break;
       if (step === maxSteps)
         throw new Fault("pm2_refused", `PM2 does not do what it is told about ${name}`, "See pm2.log.");
@@ -149,7 +162,7 @@ export async function convergeName(
         log.say(
           `${name}: starting instance${listed(action.numbers)} of ${target.release.name}${others > 0 ? ` beside ${others} running` : ""}`,
         );
-        await start(action.numbers);
+        await start(action.numbers, others > 0 && !seen.some((one) => one.wanted));
         continue;
       }
       const chosen = processes.filter(({ pmId }) => action.pmIds.includes(pmId));
@@ -167,6 +180,7 @@ export async function convergeName(
         retired += chosen.filter(isServing).length;
         await remove(chosen);
       } else {
+        standby.lift(chosen.map(({ number }) => number));
         await proveAll(chosen, others === 0);
         for (const { pmId } of chosen) proven.add(pmId);
         log.say(`${name}: instance${numbers} of ${target.release.name} healthy`);

@@ -18,6 +18,8 @@ export interface Wanted {
   serves: boolean;
   /** It carries the preload, which reports what it does. */
   reports: boolean;
+  /** It can boot beside others and accept only when it is let: its preload waits for that. */
+  standsBy: boolean;
   /** The same process without PM2, for preflight, and what it needs in its environment. */
   command: readonly [string, ...string[]];
   aside: Record<string, string>;
@@ -150,6 +152,13 @@ function wantedOf(
     count: instanceCount(definition.instances, cores),
     serves,
     reports,
+    // With wait_ready PM2 waits for the app to be ready, and the app to listen. Older preloads do not know it.
+    standsBy:
+      serves &&
+      reports &&
+      cluster &&
+      !definition.wait_ready &&
+      existsSync(join(release.path, ".dropless", "standby.cjs")),
     account: {
       ...(user !== undefined && { user: String(user) }),
       ...(definition.gid !== undefined && { group: String(definition.gid) }),

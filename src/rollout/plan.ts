@@ -20,6 +20,8 @@ export interface Wish {
   mode: Mode;
   /** Extra instances at once, at least 1. */
   surge: number;
+  /** One can boot and not accept before it is let (standby.ts). */
+  standby: boolean;
 }
 
 export type Action =
@@ -53,11 +55,11 @@ function misfits(wanted: readonly Seen[], count: number): Seen[] {
  * else of that name. Pure, and asked again after each step with what PM2 says then: so a crash between any
  * two steps changes nothing.
  *
- * Never fewer than `count` of old and new together serve (when that many did), nor more than `surge` extra; one
- * new instance is proven before a second is started. It has the highest number, since people run their cron
- * on instance 0.
+ * Never fewer than `count` of old and new together serve (when that many did), nor more than `surge` extra; beside
+ * old ones, one new instance is proven before a second accepts, and before a second is started where it cannot
+ * be held back. It has the highest number, since people run their cron on instance 0.
  */
-export function plan(seen: readonly Seen[], { count, mode, surge }: Wish): Action {
+export function plan(seen: readonly Seen[], { count, mode, surge, standby }: Wish): Action {
   const wanted = seen.filter((one) => one.wanted);
   const others = seen.filter((one) => !one.wanted);
   const serving = others.filter((one) => one.serving);
@@ -69,19 +71,26 @@ export function plan(seen: readonly Seen[], { count, mode, surge }: Wish): Actio
   if (exclusive && serving.length > 0) return { kind: "halt", pmIds: ids(serving) };
 
   const unproven = wanted.filter((one) => !one.proven);
-  if (unproven.length > 0) return { kind: "prove", pmIds: ids(unproven) };
+  if (unproven.length > 0) {
+    const isFirst = unproven.length === wanted.length && serving.length > 0;
+    const highest = [...unproven].sort((a, b) => b.number - a.number).slice(0, 1);
+    return { kind: "prove", pmIds: ids(isFirst ? highest : unproven) };
+  }
 
   const numbers = new Set(wanted.map(({ number }) => number));
   const missing = Array.from({ length: count }, (_, number) => number).filter((one) => !numbers.has(one));
   if (missing.length === 0) {
     return others.length > 0 ? { kind: "retire", pmIds: ids(others) } : { kind: "done" };
   }
-  if (exclusive) return { kind: "start", numbers: missing };
-  if (wanted.length === 0) return { kind: "start", numbers: missing.slice(-1) };
+  if (exclusive || serving.length === 0) return { kind: "start", numbers: missing };
 
+  const room = surge - (wanted.length + serving.length - count);
+  if (wanted.length === 0) {
+    const [first, ...rest] = [...missing.slice(-1), ...missing.slice(0, -1)] as [number, ...number[]];
+    return { kind: "start", numbers: [first, ...(standby ? rest.slice(0, Math.max(0, room - 1)) : [])] };
+  }
   const broken = serving.filter((one) => one.broken);
   if (broken.length > 0) return { kind: "retire", pmIds: ids(broken) };
-  const room = surge - (wanted.length + serving.length - count);
   if (room > 0) return { kind: "start", numbers: missing.slice(0, room) };
   return { kind: "retire", pmIds: ids(serving.slice(0, wanted.length + serving.length - count)) };
 }

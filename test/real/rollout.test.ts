@@ -11,6 +11,8 @@ import { type Bench, createBench, environOf } from "../support/rollout.js";
 let bench: Bench;
 /** How many more calls that change something PM2 gets from us before we "die". */
 let callsLeft = Number.POSITIVE_INFINITY;
+/** Bytes. */
+let freeMemory = Number.POSITIVE_INFINITY;
 
 /** As after kill -9 of the daemon: from then on not even the way back is gone. */
 const mortal = (pm2: Pm2): Pm2 => {
@@ -28,7 +30,7 @@ const mortal = (pm2: Pm2): Pm2 => {
 };
 
 beforeAll(async () => {
-  bench = await createBench(mortal);
+  bench = await createBench(mortal, undefined, () => freeMemory);
 });
 afterAll(async () => {
   await bench?.end();
@@ -193,6 +195,88 @@ test("more instances, with two at once, and then fewer", async () => {
   await deploy("one", "http", { pm2: { script: "server.js", instances: 1 } });
   expect((await load.stop()).failures).toEqual([]);
   expect(await shown()).toEqual(["0 one online"]);
+});
+
+/** Boots like any other; what accepts says so, and answers 500 beside others where it is told to. */
+const telling = (name: string, bad = false) => {
+  const release = bench.release(name);
+  writeFileSync(join(release.path, "package.json"), "{}");
+  writeFileSync(
+    join(release.path, "server.js"),
+    `const number = process.env.NODE_APP_INSTANCE;
+     console.log("booted", number);
+     const server = require("http").createServer((req, res) => {
+       res.statusCode = ${bad} && process.env.DROPLESS_PREFLIGHT !== "1" ? 500 : 200;
+       res.end("ok");
+     });
+     server.listen(process.env.PORT, () => console.log("accepts", number));`,
+  );
+  return release;
+};
+
+test("with room for all they boot side by side, and no second one accepts before the first is proven", async () => {
+  const four = { pm2: { script: "server.js", instances: 4 }, rollout: { surge: "100%" } };
+  const app = bench.app(four);
+  const said = (io: ReturnType<Bench["io"]>, what: string) =>
+    [...io.log.text().matchAll(new RegExp(`${what} (\\d)`, "g"))].map(([, number]) => number);
+  await bench.rollout.converge(bench.target(app, telling("all1")), bench.io());
+
+  const good = bench.io();
+  await bench.rollout.converge(bench.target(app, telling("all2")), good);
+  expect(said(good, "booted").sort()).toEqual(["0", "1", "2", "3"]);
+  expect(said(good, "accepts")[0]).toBe("3");
+  expect(good.log.text()).toMatch(/instance 3 of all2 healthy[\s\S]*instances 0, 1, 2 of all2 healthy/);
+  expect(await shown(four)).toEqual([0, 1, 2, 3].map((number) => `${number} all2 online`));
+
+  const bad = bench.io();
+  const target = bench.target(app, telling("all3", true));
+  await bench.rollout.preflight(target, bench.io());
+  await expect(bench.rollout.converge(target, bad)).rejects.toMatchObject({ code: "broken_beside_old" });
+  expect(said(bad, "booted").length).toBeGreaterThan(1);
+  expect(said(bad, "accepts")).toEqual(["3"]);
+  expect(await shown(four)).toEqual([0, 1, 2, 3].map((number) => `${number} all2 online`));
+});
+
+test("killed with some that stand by, the next converge lets them or takes them out", async () => {
+  const four = { pm2: { script: "server.js", instances: 4 }, rollout: { surge: "100%" } };
+  const app = bench.app(four);
+  // In the starts, before the first and after the last of the removals; and back or on.
+  for (const [calls, back] of [
+    [2, false],
+    [4, true],
+    [4, false],
+    [6, false],
+  ] as const) {
+    const [before] = await bench.rollout.instances(app);
+    const target = bench.target(app, telling(`kill${calls}${back}`));
+    callsLeft = calls;
+    await expect(bench.rollout.converge(target, bench.io())).rejects.toThrow("killed");
+    callsLeft = Number.POSITIVE_INFINITY;
+    const old = bench.release(String(before?.release));
+    const next = back ? { ...target, release: old } : target;
+    await bench.rollout.converge(next, { ...bench.io(), trusted: back });
+    const wanted = [0, 1, 2, 3].map((number) => `${number} ${next.release.name} online`);
+    expect(await shown(four), `after ${calls} calls`).toEqual(wanted);
+    const answers = await Promise.all(wanted.map(() => fetch(`http://127.0.0.1:${bench.port}/`)));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  }
+});
+
+test("with memory for one more only, they are replaced one after the other, whatever surge says", async () => {
+  const four = { pm2: { script: "server.js", instances: 4 }, rollout: { surge: "100%" } };
+  const app = bench.app(four);
+  const most = Math.max(...(await bench.rollout.instances(app)).map(({ memoryBytes }) => memoryBytes));
+  freeMemory = 2 * most;
+  try {
+    const io = bench.io();
+    await bench.rollout.converge(bench.target(app, telling("short")), io);
+    const started = [...io.log.text().matchAll(/starting instances? ([\d, ]+) of short/g)];
+    expect(started.map(([, numbers]) => numbers)).toEqual(["3", "0", "1", "2"]);
+    expect(io.log.text()).toContain("memory for 1 more");
+  } finally {
+    freeMemory = Number.POSITIVE_INFINITY;
+  }
+  expect(await shown(four)).toEqual([0, 1, 2, 3].map((number) => `${number} short online`));
 });
 
 test("PM2 killed and gone: the next converge starts it and what was saved, and the release serves", async () => {

@@ -22,6 +22,7 @@ const wishes: fc.Arbitrary<Wish> = fc.record({
   count: fc.integer({ min: 1, max: 5 }),
   mode,
   surge: fc.integer({ min: 1, max: 5 }),
+  standby: fc.boolean(),
 });
 
 /** What PM2 would list after the action, when all goes well. */
@@ -111,19 +112,20 @@ test("nothing that serves is retired before one that replaces it is proven", () 
   );
 });
 
+const one = (facts: Partial<Seen>): Seen => ({
+  pmId: 0,
+  number: 0,
+  wanted: false,
+  proven: false,
+  serving: true,
+  broken: false,
+  mode: "cluster",
+  ...facts,
+});
+
 test("only one is started until it is proven, and not number 0 where there are several", () => {
-  const old = [0, 1, 2, 3].map((number): Seen => {
-    return {
-      pmId: number,
-      number,
-      wanted: false,
-      proven: false,
-      serving: true,
-      broken: false,
-      mode: "cluster",
-    };
-  });
-  const { actions } = run(old, { count: 4, mode: "cluster", surge: 2 });
+  const old = [0, 1, 2, 3].map((number) => one({ pmId: number, number }));
+  const { actions } = run(old, { count: 4, mode: "cluster", surge: 2, standby: false });
   expect(actions.filter(({ kind }) => kind === "start" || kind === "retire")).toEqual([
     { kind: "start", numbers: [3] },
     { kind: "start", numbers: [0] },
@@ -131,6 +133,46 @@ test("only one is started until it is proven, and not number 0 where there are s
     { kind: "start", numbers: [1, 2] },
     { kind: "retire", pmIds: [2, 3] },
   ]);
+});
+
+test("where the others can stand by, they boot beside the first, and the first is proven alone", () => {
+  const old = Array.from({ length: 4 }, (_, number) => one({ pmId: number, number }));
+  const { actions } = run(old, { count: 4, mode: "cluster", surge: 4, standby: true });
+  expect(actions).toEqual([
+    { kind: "start", numbers: [3, 0, 1, 2] },
+    { kind: "prove", pmIds: [4] },
+    { kind: "prove", pmIds: [5, 6, 7] },
+    { kind: "retire", pmIds: [0, 1, 2, 3] },
+    { kind: "done" },
+  ]);
+  const short = run(old, { count: 4, mode: "cluster", surge: 2, standby: true }).actions;
+  expect(short.filter(({ kind }) => kind === "start" || kind === "retire")).toEqual([
+    { kind: "start", numbers: [3, 0] },
+    { kind: "retire", pmIds: [0, 1] },
+    { kind: "start", numbers: [1, 2] },
+    { kind: "retire", pmIds: [2, 3] },
+  ]);
+});
+
+test("after a kill in between, of new ones that nobody has proven one is proven before the rest", () => {
+  const seen = [
+    one({ pmId: 0, number: 0 }),
+    one({ pmId: 1, number: 0, wanted: true }),
+    one({ pmId: 2, number: 1, wanted: true }),
+  ];
+  expect(plan(seen, { count: 2, mode: "cluster", surge: 2, standby: true })).toEqual({
+    kind: "prove",
+    pmIds: [2],
+  });
+});
+
+test("where nothing serves, all are started at once", () => {
+  const dead = one({ pmId: 0, number: 0, serving: false });
+  for (const standby of [true, false])
+    expect(plan([dead], { count: 3, mode: "cluster", surge: 1, standby })).toEqual({
+      kind: "start",
+      numbers: [0, 1, 2],
+    });
 });
 
 test("in fork mode the old ones make room first", () => {
@@ -143,10 +185,13 @@ test("in fork mode the old ones make room first", () => {
     broken: false,
     mode: "fork",
   };
-  const { actions } = run([old], { count: 1, mode: "fork", surge: 1 });
+  const { actions } = run([old], { count: 1, mode: "fork", surge: 1, standby: false });
   expect(actions.map(({ kind }) => kind)).toEqual(["halt", "start", "prove", "retire", "done"]);
   // Also where a cluster follows on a process that holds the port itself.
-  expect(plan([old], { count: 2, mode: "cluster", surge: 1 })).toEqual({ kind: "halt", pmIds: [7] });
+  expect(plan([old], { count: 2, mode: "cluster", surge: 1, standby: false })).toEqual({
+    kind: "halt",
+    pmIds: [7],
+  });
 });
 
 test("a share of surge is rounded up and is never nothing", () => {

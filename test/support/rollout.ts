@@ -33,7 +33,11 @@ export interface Bench {
 }
 
 /** A private PM2, a root for releases and a rollout on both. `end` also works when half of it was made. */
-export async function createBench(wrap: (pm2: Pm2) => Pm2 = (pm2) => pm2, library?: string): Promise<Bench> {
+export async function createBench(
+  wrap: (pm2: Pm2) => Pm2 = (pm2) => pm2,
+  library?: string,
+  freeMemory = () => Number.POSITIVE_INFINITY,
+): Promise<Bench> {
   const god = createPrivatePm2(library ? { pm2: library } : {});
   const root = makeTempDir("rollout");
   const pm2 = createPm2({ pm2Home: god.home, deadlineMs: 60_000 });
@@ -44,7 +48,7 @@ export async function createBench(wrap: (pm2: Pm2) => Pm2 = (pm2) => pm2, librar
     readDefinitions,
     stateDir: join(root, "state"),
     host: { cores: cpus().length, probeKey: "key-of-the-tests" },
-    freeMemory: () => Number.POSITIVE_INFINITY,
+    freeMemory,
   });
   // Unique on the machine, as a deploy's id is: by it processes are found, and ended.
   const unique = basename(root);
