@@ -21,7 +21,7 @@ export interface Redactor {
 }
 
 /**
- * Takes secrets out of texts: each as it is, as JSON, URL and base64 write it (base64 also in the middle of
+ * Takes secrets out of texts: each as it is, as JSON, URL, hex and base64 write it (base64 also in the middle of
  * something longer, as in `user:secret`), each line of one that has several; and whatever stands before the `@`
  * of a URL. Secrets shorter than six characters are left alone.
  */
@@ -96,6 +96,8 @@ function forms(secret: string): string[] {
     url.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
     url.replaceAll("%20", "+"),
     ...base64Forms(secret),
+    Buffer.from(secret).toString("hex"),
+    Buffer.from(secret).toString("hex").toUpperCase(),
   ].filter((form) => form.trim().length >= shortest);
 }
 

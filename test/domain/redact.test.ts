@@ -18,6 +18,8 @@ test("a secret is taken out in every form that programs print it in", () => {
     base64(`x:${secret}:behind`),
     Buffer.from(`ab${secret}`).toString("base64url"),
     "lines-of-a-key",
+    Buffer.from(secret).toString("hex"),
+    Buffer.from(secret).toString("hex").toUpperCase(),
     JSON.stringify('quo"ted\\secret'),
   ]) {
     const clean = text(`before ${printed} after`);

@@ -9,6 +9,7 @@ const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
 const sequence =
   /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[PX^_][^\u001b]*(?:\u001b\\)?|[ -/]*[0-Z\\-~])/g;
 const colour = /^\u001b\[[\d;:]*m$/;
+const colours = /\u001b\[[\d;:]*m/g;
 
 /**
  * Colours stay. Everything else that steers a terminal goes: a reader's terminal is not the build's, and moving
@@ -56,7 +57,16 @@ export function createFramer(redactor: Redactor, now: () => number, emit: (line:
 
   function whole(line: string): void {
     const shown = line.includes("\r") ? latest(line).text : line;
-    for (const piece of pieces(clean(shown))) emit(piece);
+    for (const piece of pieces(safe(shown))) emit(piece);
+  }
+
+  /** Taking control characters out may join the halves of a secret; a colour in its midst does not hide it. */
+  function safe(line: string): string {
+    const plain = clean(line);
+    if (plain === line && !line.includes("\u001b")) return line;
+    const bare = plain.replace(colours, "");
+    const kept = redactor.text(bare);
+    return kept === bare ? plain : kept;
   }
 
   /** Of a progress bar only the latest state counts; now and then it is shown. */

@@ -3,11 +3,11 @@ import { expect, test } from "vitest";
 import { clean, createFramer, longestLine } from "../../../src/adapters/deploy-log/frame.js";
 import { createRedactor } from "../../../src/domain/redact.js";
 
-function framed(chunks: (string | Uint8Array)[], step = 0): string[] {
+function framed(chunks: (string | Uint8Array)[], step = 0, secrets: string[] = []): string[] {
   const lines: string[] = [];
   let time = 0;
   const framer = createFramer(
-    createRedactor([]),
+    createRedactor(secrets),
     () => {
       time += step;
       return time;
@@ -82,4 +82,19 @@ test("a progress bar is its last state, and now and then what it is at", () => {
 test("endless carriage returns take neither memory nor time", () => {
   expect(framed(Array.from({ length: 200 }, () => "\r".repeat(65_536))).join("")).toBe("");
   expect(framed([`${"\r".repeat(60_000)}x\n`]).at(-1)).toBe("x");
+});
+
+test("a secret is out also where control characters or colours lie in its midst", () => {
+  for (const between of [
+    "\u0007",
+    "\u001b[K",
+    "\u001b]0;title\u0007",
+    "\u001b[31m",
+    "\u001b[1m\u001b[32m",
+    "\b",
+  ]) {
+    const [line] = framed([`a hunter22${between}hunter22 b\n`], 0, ["hunter22hunter22"]);
+    expect(line, JSON.stringify(between)).toBe("a *** b");
+  }
+  expect(framed(["\u001b[31mred\u001b[39m\n"], 0, ["hunter22hunter22"])).toEqual(["\u001b[31mred\u001b[39m"]);
 });
