@@ -4,7 +4,9 @@ import { createAuditLog } from "../adapters/audit-log.js";
 import { createOriginHead } from "../adapters/origin-head.js";
 import { openUsedTokens } from "../adapters/used-tokens.js";
 import type { Config } from "../config/schema.js";
+import { secretsIn } from "../config/secrets.js";
 import type { Queue } from "../domain/ports.js";
+import { createRedactor } from "../domain/redact.js";
 import type { Metrics } from "../extras/metrics.js";
 import type { HttpDeps } from "../http/deps.js";
 
@@ -74,6 +76,7 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
           queue,
           logger,
           linkOf,
+          redact: createRedactor(secretsIn(config)).text,
         })
       : undefined;
 

@@ -82,8 +82,14 @@ const bodies = { slack, discord, webhook: generic };
  * What is sent to one target about one deploy. A signed one carries `X-Dropless-Signature-256: sha256=<hex
  * HMAC-SHA256 of the raw body>`, as GitHub signs its own, and a delivery id that stays the same when it is sent again.
  */
-export function messageFor(target: NotifyConfig, deploy: Ended, link: string | undefined): Posted {
-  const body = JSON.stringify(bodies[target.type](deploy, link));
+export function messageFor(
+  target: NotifyConfig,
+  deploy: Ended,
+  link: string | undefined,
+  redact = (text: string) => text,
+): Posted {
+  // Whoever wrote the commit's message may have put anything there.
+  const body = redact(JSON.stringify(bodies[target.type](deploy, link)));
   if (target.type !== "webhook") return { url: target.url, body };
   const headers: Record<string, string> = {
     "x-dropless-event": "deploy.ended",

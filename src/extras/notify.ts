@@ -11,6 +11,8 @@ export interface NotifyDeps {
   logger: Pick<Logger, "warn">;
   /** Where a person looks at a deploy. */
   linkOf(deploy: string): string | undefined;
+  /** Takes the secrets out of what is sent. */
+  redact?: (text: string) => string;
   /** Between the attempts, milliseconds. */
   pausesMs?: number[];
 }
@@ -22,7 +24,7 @@ const mostUnderWay = 100;
 const graceMs = 3_000;
 
 /** Tells the targets how deploys have ended. A deploy neither waits for it nor learns of its failures. */
-export function createNotify({ targets, queue, logger, linkOf, pausesMs }: NotifyDeps) {
+export function createNotify({ targets, queue, logger, linkOf, redact, pausesMs }: NotifyDeps) {
   const stopping = new AbortController();
   const underWay = targets.map(() => new Set<Promise<void>>());
 
@@ -48,8 +50,8 @@ export function createNotify({ targets, queue, logger, linkOf, pausesMs }: Notif
         );
         continue;
       }
-      const sent = send(target, messageFor(target, deploy, linkOf(deploy.id)), deploy.id).finally(() =>
-        sending.delete(sent),
+      const sent = send(target, messageFor(target, deploy, linkOf(deploy.id), redact), deploy.id).finally(
+        () => sending.delete(sent),
       );
       sending.add(sent);
     }

@@ -43,6 +43,7 @@ function told(targets: NotifyConfig[], pausesMs = [1, 1]) {
       },
     },
     linkOf: (id) => `https://deploy.example.com/#/deploys/${id}`,
+    redact: (text) => text.replaceAll("hush-hush", "***"),
     pausesMs,
   });
   return {
@@ -60,7 +61,8 @@ it("signs what a webhook gets, over the bytes that were sent", async () => {
   const secret = "a-secret-of-the-receiver";
   const { tell, notify, warned } = told([{ type: "webhook", url: `${url}/hook`, secret, on: every }]);
   tell(ended({ status: "queued" } as never));
-  tell(ended({ error: { code: "build_failed", message: "It broke.", hint: "Mend it." } }));
+  const commit = { sha: shaOf(2), message: "with hush-hush in it", author: "Ann" };
+  tell(ended({ commit, error: { code: "build_failed", message: "It broke.", hint: "Mend it." } }));
   await until((all) => all.length === 1);
   await notify.stop();
   const [one] = got;
@@ -82,6 +84,7 @@ it("signs what a webhook gets, over the bytes that were sent", async () => {
     },
   });
   expect(one?.body).not.toContain("standsFor");
+  expect(one?.body).toContain("with *** in it");
   expect(warned).toEqual([]);
 });
 
