@@ -62,7 +62,8 @@ export async function command(context: Context, line: string | Argv, work: Work)
       );
     }
     releases.demandRoom();
-    const why = cause.exec(tail.replace(ansi, ""))?.[0].trim();
+    // Redacted before it is cut: half a secret is not recognised.
+    const why = cause.exec(context.redact(tail.replace(ansi, "")))?.[0].trim();
     if (!why || !error.code.endsWith("_failed")) throw error;
     throw new Fault(error.code, `${error.message}: ${why.slice(0, 300)}`, error.hint);
   }

@@ -21,6 +21,8 @@ export interface Context {
   rollout: Rollout;
   receipt: ReceiptKeeper;
   run: RunCommand;
+  /** Takes the secrets out of a text that is whole. */
+  redact: (text: string) => string;
   /** The app's succeeded deploys, newest first. */
   succeeded: () => Deploy[];
   /** The clean base of every command's environment. */

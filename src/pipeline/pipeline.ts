@@ -4,6 +4,7 @@ import { Fault, toFault } from "../domain/fault.js";
 import type { DeployLogs, Recorder, RunDeploy } from "../domain/ports.js";
 import { crashFault, diedIn, isHopeless } from "../domain/resumes.js";
 import { type StepName, stepNames } from "../domain/step.js";
+import { plainText } from "../domain/text.js";
 import type { Rollout, StartProbe } from "../rollout/types.js";
 import type { Context, Step } from "./context.js";
 import { appEnv, baseEnv } from "./env.js";
@@ -106,6 +107,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       rollout: deps.rollout,
       receipt: createReceipt(app, recorder, log, deps.startProbe),
       run: deps.run,
+      redact: deps.redact,
       succeeded: () => deps.succeeded(name),
       base: baseEnv(deps.env),
       env: appEnv(app),
@@ -145,12 +147,14 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
     return { status: "succeeded" };
   }
 
+  const shown = (text: string): string => plainText(deps.redact(text), 2_000);
   const redacted = (outcome: Outcome): Outcome => {
     if (outcome.status === "succeeded") return outcome;
     const { message, hint } = outcome.error;
     return {
       ...outcome,
-      error: { ...outcome.error, message: deps.redact(message), hint: deps.redact(hint) },
+      // Where it quotes a command or an app, it holds what those have printed.
+      error: { ...outcome.error, message: shown(message), hint: shown(hint) },
     };
   };
 

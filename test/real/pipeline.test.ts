@@ -106,6 +106,14 @@ test("a drifted lockfile, a failing build and a failing migration each say why, 
       message: "`npm run build` ended with exit code 1: TypeError: no such thing as ***",
     },
   });
+  const cut = await deploy(
+    repo.commit({
+      ...goodApp(),
+      "build.js": `console.error("TypeError: \\x1b]0;mine\\x07\\x1b[2J" + "y".repeat(268) + "hush-hush"); process.exit(1)\n`,
+    }),
+  );
+  expect(cut).toMatchObject({ status: "failed", error: { message: expect.stringMatching(/y{100,}\**$/) } });
+  expect(JSON.stringify(cut)).not.toContain("\\u00");
   expect(await deploy(repo.commit(goodApp()))).toMatchObject({
     status: "failed",
     error: {
