@@ -6,7 +6,7 @@ import { absolutePath, findConfig, type Surroundings, surroundings } from "./fin
 import { brokenRules } from "./rules.js";
 import { salvage } from "./salvage.js";
 import { type AppConfig, type Config, configSchema, isSecretReference, type NotifyConfig } from "./schema.js";
-import { resolveSecret, secretsIn } from "./secrets.js";
+import { isPrivateKey, resolveSecret, secretsIn } from "./secrets.js";
 
 export interface LoadOptions extends Partial<Surroundings> {
   /** The value of `--config`. */
@@ -57,8 +57,16 @@ function complete(parsed: Parsed, file: string, around: Surroundings, withSecret
   };
 
   const github = (given: Config["github"]): Config["github"] => {
-    const [token] = given ? resolve("github.token", given.token) : [];
-    return given && token !== undefined ? { ...given, token } : undefined;
+    const secret = (key: "token" | "privateKey") =>
+      given?.[key] === undefined ? undefined : resolve(`github.${key}`, given[key])[0];
+    const [token, privateKey] = [secret("token"), secret("privateKey")];
+    if (privateKey !== undefined && !isPrivateKey(privateKey))
+      faults.push({
+        path: "github.privateKey",
+        message: "is no private key",
+        hint: "Name the .pem file that GitHub made for the App, whole and unchanged: `file:PATH`.",
+      });
+    return given && { ...given, token, privateKey };
   };
 
   // Without a prototype, so that `apps["constructor"]` from a request finds nothing.

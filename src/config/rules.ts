@@ -17,6 +17,14 @@ export function brokenRules(config: Config): ConfigFault[] {
   const fault = (path: string, message: string, hint: string) => faults.push({ path, message, hint });
   const apps = Object.values(config.apps);
 
+  const { token, app, installation, privateKey } = config.github ?? { token: "none" };
+  const parts = [app, installation, privateKey].filter((part) => part !== undefined).length;
+  if (parts !== (token === undefined ? 3 : 0))
+    fault(
+      "github",
+      "is not whole",
+      "Give `token`; or `app`, `installation` and `privateKey` of a GitHub App, and no `token`.",
+    );
   if (apps.length === 0) fault("apps", "names no app", "Describe at least one app to deploy.");
   for (const app of apps) {
     const path = `apps.${app.name}`;

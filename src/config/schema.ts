@@ -171,6 +171,16 @@ const notification = z
 /** References resolved. */
 export type NotifyConfig = z.output<typeof notification>;
 
+/** As whom GitHub is told of deploys: by a person's token, or as an installed GitHub App. */
+const github = z.strictObject({
+  token: secretReference.optional(),
+  /** The App's id, or its client id. */
+  app: z.union([z.number().int().positive(), z.string().min(1)]).optional(),
+  installation: z.number().int().positive().optional(),
+  privateKey: secretReference.optional(),
+  apiUrl: httpUrl.default("https://api.github.com"),
+});
+
 export const scopes = ["read", "deploy", "admin"] as const;
 export type Scope = (typeof scopes)[number];
 
@@ -200,9 +210,7 @@ export const configSchema = z.strictObject({
   /** At the start only, or also every so often. */
   catchUp: z.union([z.boolean(), duration.refine((ms) => ms >= 10_000, "10s at least")]).default(false),
   notify: z.array(notification).default([]),
-  github: z
-    .strictObject({ token: secretReference, apiUrl: httpUrl.default("https://api.github.com") })
-    .optional(),
+  github: github.optional(),
   apps: z.record(
     z
       .string()

@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import type { ConfigFault } from "./faults.js";
 import { absolutePath } from "./find.js";
@@ -55,6 +56,15 @@ export function resolveSecret(
   return { fault: { message: `the secret has fewer than ${leastBytes} bytes`, hint: make } };
 }
 
+/** An RSA key in PEM, as GitHub gives one for an App. */
+export function isPrivateKey(text: string): boolean {
+  try {
+    return createPrivateKey(text).asymmetricKeyType === "rsa";
+  } catch {
+    return false;
+  }
+}
+
 /** Every secret of a configuration (its references, as long as they are not resolved): what nothing may show. */
 export const secretsIn = (config: {
   apps: Record<string, Pick<Config["apps"][string], "secrets">>;
@@ -62,7 +72,7 @@ export const secretsIn = (config: {
   github?: Config["github"];
 }): string[] => [
   ...Object.values(config.apps).flatMap((app) => app.secrets),
-  ...(config.github ? [config.github.token] : []),
+  ...[config.github?.token, config.github?.privateKey].filter((secret) => secret !== undefined),
   ...config.notify.flatMap(({ url, secret }) => [url, ...(secret === undefined ? [] : [secret])]),
 ];
 

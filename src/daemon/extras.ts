@@ -17,6 +17,8 @@ interface Deps {
   version: string;
 }
 
+type Wanted = NonNullable<Config["github"]>;
+
 /** What a configuration may ask for beyond deploying. */
 export interface Extras {
   metrics?: Metrics["read"];
@@ -34,6 +36,18 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
   const { publicUrl } = config.server;
   const linkOf = (deploy: string) => publicUrl && `${publicUrl}/#/deploys/${deploy}`;
 
+  async function githubViews({ token, app, installation, privateKey, apiUrl }: Wanted) {
+    const { createInstallationToken, fixedToken } = await import("../extras/github-token.js");
+    const { createGithubApi } = await import("../extras/github-api.js");
+    const { createGithubViews } = await import("../extras/github-views.js");
+    const ofApp =
+      app !== undefined && installation !== undefined && privateKey !== undefined
+        ? createInstallationToken({ app, installation, privateKey, apiUrl })
+        : undefined;
+    const api = createGithubApi({ token: ofApp ?? fixedToken(token ?? ""), apiUrl });
+    return createGithubViews({ apps, queue, api, logger, linkOf });
+  }
+
   const metrics = config.metrics
     ? (await import("../extras/metrics.js")).createMetrics({
         apps: Object.keys(config.apps),
@@ -50,16 +64,7 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
         everyMs: config.catchUp === true ? undefined : config.catchUp,
       })
     : undefined;
-  const { github } = config;
-  const views =
-    github &&
-    (await import("../extras/github-views.js")).createGithubViews({
-      apps,
-      queue,
-      api: (await import("../extras/github-api.js")).createGithubApi(github),
-      logger,
-      linkOf,
-    });
+  const views = config.github && (await githubViews(config.github));
   const audit = config.audit
     ? createAuditLog(join(config.dataDir, "audit.ndjson"), (error) =>
         logger.error({ err: error }, "the audit log could not be written"),

@@ -1,11 +1,17 @@
 import { z } from "zod";
+import type { GithubToken } from "./github-token.js";
 import { type PostOptions, post } from "./post.js";
 
 export interface GithubApiOptions {
-  token: string;
+  token: GithubToken;
   /** Without a slash at the end. */
   apiUrl: string;
 }
+
+export const githubHeaders = {
+  accept: "application/vnd.github+json",
+  "x-github-api-version": "2022-11-28",
+} as const;
 
 /** What a status of a deployment can be, as far as dropless says it. */
 export type DeploymentState = "queued" | "in_progress" | "success" | "failure" | "error" | "inactive";
@@ -34,19 +40,21 @@ export function createGithubApi({ token, apiUrl }: GithubApiOptions) {
     body: unknown,
     options: PostOptions,
   ): Promise<unknown> => {
-    const text = await post(
-      {
-        method,
-        url: `${apiUrl}/repos/${path}`,
-        headers: {
-          authorization: `Bearer ${token}`,
-          accept: "application/vnd.github+json",
-          "x-github-api-version": "2022-11-28",
+    const ask = async () =>
+      post(
+        {
+          method,
+          url: `${apiUrl}/repos/${path}`,
+          headers: { ...githubHeaders, authorization: `Bearer ${await token.read(options)}` },
+          body: body === undefined ? undefined : JSON.stringify(body),
         },
-        body: body === undefined ? undefined : JSON.stringify(body),
-      },
-      options,
-    );
+        options,
+      );
+    const text = await ask().catch((error: Error & { status?: number }) => {
+      // Revoked before its time: one that was made anew may do.
+      if (error.status === 401 && token.drop()) return ask();
+      throw error;
+    });
     return JSON.parse(text);
   };
 

@@ -21,6 +21,7 @@ interface Refusal {
   passing: boolean;
   message: string;
   retryAfterMs?: number;
+  status?: number;
 }
 
 const mostPatienceMs = 60_000;
@@ -48,6 +49,7 @@ async function once(request: Posted, signal: AbortSignal): Promise<{ text: strin
     return {
       passing: response.status === 429 || response.status >= 500,
       message: `answered ${response.status}`,
+      status: response.status,
       retryAfterMs: retryAfter(response.headers.get("retry-after")),
     };
   } catch (error) {
@@ -59,7 +61,7 @@ async function once(request: Posted, signal: AbortSignal): Promise<{ text: strin
 
 /**
  * Sends until it is taken, a bounded number of times. Gives the answer's text; throws an Error that says in a few
- * words what the last attempt met, at once when another one is of no use.
+ * words what the last attempt met, with the answer's `status` if there was one; at once when another one is of no use.
  */
 export async function post(
   request: Posted,
@@ -71,7 +73,10 @@ export async function post(
     if ("text" in answer) return answer.text;
     const pause = pausesMs[attempt];
     if (!answer.passing || pause === undefined)
-      throw new Error(`${answer.message}${attempt > 0 ? `, after ${attempt + 1} attempts` : ""}`);
+      throw Object.assign(
+        new Error(`${answer.message}${attempt > 0 ? `, after ${attempt + 1} attempts` : ""}`),
+        { status: answer.status },
+      );
     await sleep(Math.max(pause, answer.retryAfterMs ?? 0), undefined, { signal });
   }
 }

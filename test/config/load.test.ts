@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -278,6 +279,26 @@ it("resolves the secrets of notifications, and has them forgotten and kept out o
   expect(viewed.config.github).toEqual({ token: env.HOOK, apiUrl: "https://api.github.com" });
   expect([viewed.secretEnvNames, secretsIn(viewed.config)].every((all) => all.length === 2)).toBe(true);
   expect(load(yaml("  - { type: slack, url: env:NONE }\n"), { secrets: false }).config.notify).toEqual([]);
+});
+
+it("takes a GitHub App in place of a token, and says which half is missing or wrong", () => {
+  const folder = tempDir("github-app");
+  const pem = join(folder, "app.pem");
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const text = privateKey.export({ type: "pkcs1", format: "pem" }).toString();
+  writeFileSync(pem, text);
+  const github = (block: string) => `github: ${block}${smallest}`;
+  const { config } = load(github(`{ app: 4711, installation: 77, privateKey: "file:${pem}" }`));
+  expect(config.github).toMatchObject({ app: 4711, installation: 77, privateKey: text.trim() });
+  expect(secretsIn(config)).toContain(text.trim());
+  for (const block of ["{ app: 4711, installation: 77 }", "{ token: env:HOOK, app: 4711 }", "{}"])
+    expect(faultsOf(github(block), { env: { HOOK: "h".repeat(20) } }).message).toContain(
+      "Give `token`; or `app`, `installation` and `privateKey`",
+    );
+  writeFileSync(pem, text.slice(0, 400));
+  expect(faultsOf(github(`{ app: 4711, installation: 77, privateKey: "file:${pem}" }`)).faults).toMatchObject(
+    [{ path: "github.privateKey", message: "is no private key" }],
+  );
 });
 
 it("takes catchUp as yes, no or a duration that is not too short", () => {

@@ -1,53 +1,17 @@
+import { generateKeyPairSync } from "node:crypto";
 import { expect, it } from "vitest";
 import type { Deploy } from "../../src/domain/deploy.js";
 import { pendingSteps, type Step } from "../../src/domain/step.js";
 import { createGithubApi } from "../../src/extras/github-api.js";
+import { createInstallationToken, fixedToken, type GithubToken } from "../../src/extras/github-token.js";
 import { createGithubViews } from "../../src/extras/github-views.js";
 import { readPayload } from "../../src/github/payload.js";
+import { githubServer } from "../support/github.js";
 import { shaOf } from "../support/payloads.js";
-import { type Received, receiver } from "../support/receiver.js";
+import type { Received } from "../support/receiver.js";
 
 const token = "a-token-of-github";
-
-/** Answers as GitHub's REST API does, as far as deployments go. */
-async function github(fails: (got: Received) => number | undefined = () => undefined) {
-  const deployments: {
-    id: number;
-    sha: string;
-    environment: string;
-    payload: unknown;
-    statuses: { state: string }[];
-  }[] = [];
-  const served = await receiver((got) => {
-    const failing = fails(got);
-    if (failing) return { status: failing, body: { message: "no" } };
-    if (got.headers.authorization !== `Bearer ${token}`)
-      return { status: 401, body: { message: "Bad credentials" } };
-    const { pathname, searchParams } = new URL(got.path, "http://x");
-    const [, id] = /^\/repos\/acme\/api\/deployments\/(\d+)\/statuses$/.exec(pathname) ?? [];
-    if (id) {
-      const { state, ...more } = JSON.parse(got.body);
-      const known = ["error", "failure", "inactive", "in_progress", "queued", "pending", "success"];
-      if (!known.includes(state) || more.description?.length > 140) return { status: 422, body: {} };
-      deployments[Number(id) - 1]?.statuses.push(JSON.parse(got.body));
-      return { status: 201, body: { id: 1, state } };
-    }
-    if (pathname !== "/repos/acme/api/deployments") return { status: 404, body: { message: "Not Found" } };
-    if (got.method === "GET") {
-      const found = deployments.filter(
-        ({ sha, environment }) =>
-          sha === searchParams.get("sha") && environment === searchParams.get("environment"),
-      );
-      return { status: 200, body: found };
-    }
-    const { ref, environment, payload, auto_merge, required_contexts } = JSON.parse(got.body);
-    if (auto_merge !== false || required_contexts?.length !== 0) return { status: 409, body: {} };
-    const made = { id: deployments.length + 1, sha: ref, ref, environment, payload, statuses: [] };
-    deployments.push(made);
-    return { status: 201, body: made };
-  });
-  return { ...served, deployments };
-}
+const github = (fails?: (got: Received, nth: number) => number | undefined) => githubServer({ token, fails });
 
 const fetched = pendingSteps().map(
   (step): Step => (step.name === "fetch" ? { ...step, status: "succeeded" } : step),
@@ -69,7 +33,11 @@ const running = (more: object = {}): Deploy => ({
 const ended = (status: string, more: object = {}) =>
   running({ status, finishedAt: "2026-01-01T00:01:00.000Z", ...more });
 
-function views(apiUrl: string, repository = "git@github.com:acme/api.git", given = token) {
+function views(
+  apiUrl: string,
+  repository = "git@github.com:acme/api.git",
+  given: string | GithubToken = token,
+) {
   let listener: (deploy: Deploy) => void = () => {};
   const warned: object[] = [];
   const made = createGithubViews({
@@ -80,7 +48,7 @@ function views(apiUrl: string, repository = "git@github.com:acme/api.git", given
         return () => {};
       },
     },
-    api: createGithubApi({ token: given, apiUrl }),
+    api: createGithubApi({ token: typeof given === "string" ? fixedToken(given) : given, apiUrl }),
     logger: { warn: (facts: object) => void warned.push(facts) },
     linkOf: (id) => `https://deploy.example.com/#/deploys/${id}`,
     pausesMs: [1],
@@ -90,7 +58,7 @@ function views(apiUrl: string, repository = "git@github.com:acme/api.git", given
 }
 
 it("shows a deploy from when it is decided to its end, with a link to the log", async () => {
-  const { url, deployments, got } = await github();
+  const { url, deployments, got, unfit } = await github();
   const { tell, stop, warned } = views(url);
   tell(running({ steps: pendingSteps() }));
   tell(running());
@@ -106,6 +74,8 @@ it("shows a deploy from when it is decided to its end, with a link to the log", 
   ]);
   expect(got).toHaveLength(4);
   expect(got[0]?.headers["x-github-api-version"]).toBe("2022-11-28");
+  // Every call and every answer is as GitHub's own description of its API has it.
+  expect(unfit).toEqual([]);
 });
 
 it("says why one failed, in as many characters as GitHub takes", async () => {
@@ -150,7 +120,7 @@ it("leaves the deploy alone when GitHub refuses or is away, and says so without 
   expect(wrong.warned).toMatchObject([{ deploy: "01d", reason: "answered 401" }]);
   expect(JSON.stringify(wrong.warned)).not.toContain("another-token");
 
-  const flaky = await github((got) => (got.method === "POST" && flaky.got.length === 2 ? 502 : undefined));
+  const flaky = await github((got, nth) => (got.method === "POST" && nth === 2 ? 502 : undefined));
   const patient = views(flaky.url);
   patient.tell(running());
   await patient.stop();
@@ -186,4 +156,63 @@ it("makes deployments that dropless does not deploy again", async () => {
     kind: "ignored",
     reason: "dropless created this deployment itself",
   });
+});
+
+const keys = generateKeyPairSync("rsa", { modulusLength: 2048 });
+// As GitHub hands it out: PKCS#1.
+const privateKey = keys.privateKey.export({ type: "pkcs1", format: "pem" }).toString();
+const asks = (got: Received[]) => got.filter(({ path }) => path.endsWith("/access_tokens")).length;
+const app = { id: "4711", publicKey: keys.publicKey };
+
+it("speaks as a GitHub App: one token for many calls, and a new one before it expires", async () => {
+  const { url, deployments, got, tokens, unfit } = await githubServer({ app });
+  let ahead = 0;
+  const given = createInstallationToken({
+    app: 4711,
+    installation: 77,
+    privateKey,
+    apiUrl: url,
+    now: () => Date.now() + ahead,
+  });
+  const options = { signal: AbortSignal.timeout(60_000), pausesMs: [1] };
+  const both = await Promise.all([given.read(options), given.read(options)]);
+  expect(both).toEqual([[...tokens][0], [...tokens][0]]);
+  const { tell, stop, warned } = views(url, undefined, given);
+  tell(running());
+  tell(ended("succeeded"));
+  await stop();
+  expect(warned).toEqual([]);
+  expect(deployments[0]?.statuses.map(({ state }) => state)).toEqual(["in_progress", "success"]);
+  expect(asks(got)).toBe(1);
+  expect(JSON.parse(got[0]?.body ?? "")).toEqual({ permissions: { deployments: "write" } });
+  // Six minutes before its end the old one still does, four minutes before it not any more. (The proof is of now.)
+  ahead = 54 * 60_000;
+  expect(await given.read(options)).toBe(both[0]);
+  ahead = 0;
+  const soon = await githubServer({ app: { ...app, lifeMs: 4 * 60_000 } });
+  const short = createInstallationToken({ app: 4711, installation: 77, privateKey, apiUrl: soon.url });
+  expect(await short.read(options)).not.toBe(await short.read(options));
+  expect([...unfit, ...soon.unfit]).toEqual([]);
+});
+
+it("makes a new token when GitHub has revoked the one it has, and says so when the App gets none", async () => {
+  const server = await githubServer({ app });
+  const given = createInstallationToken({ app: "4711", installation: 77, privateKey, apiUrl: server.url });
+  const first = views(server.url, undefined, given);
+  first.tell(running());
+  await first.stop();
+  server.tokens.clear();
+  const second = views(server.url, undefined, given);
+  second.tell(running());
+  second.tell(ended("succeeded"));
+  await second.stop();
+  expect([...first.warned, ...second.warned]).toEqual([]);
+  expect(asks(server.got)).toBe(2);
+
+  const stranger = createInstallationToken({ app: 4712, installation: 77, privateKey, apiUrl: server.url });
+  const third = views(server.url, undefined, stranger);
+  third.tell(running({ id: "03d" }));
+  await third.stop();
+  expect(third.warned).toMatchObject([{ reason: "the GitHub App got no token: GitHub answered 401" }]);
+  expect(asks(server.got)).toBe(3);
 });
