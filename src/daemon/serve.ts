@@ -10,12 +10,24 @@ const version: string = JSON.parse(
   readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
 ).version;
 
-/** JSON lines on stdout, without secrets whatever is logged. */
+/** JSON lines on stdout, without secrets whatever is logged; those of one moment in one write. */
 const createLogger = (secrets: string[]): Logger => {
   const redact = createRedactor(secrets);
+  let lines = "";
+  const flush = () => {
+    const text = lines;
+    lines = "";
+    if (text !== "") process.stdout.write(redact.text(text));
+  };
+  process.once("exit", flush);
   return pino(
     { level: process.env.DROPLESS_LOG_LEVEL || "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    { write: (line: string) => void process.stdout.write(redact.text(line)) },
+    {
+      write(line: string) {
+        if (lines === "") setImmediate(flush);
+        lines += line;
+      },
+    },
   );
 };
 

@@ -8,12 +8,26 @@ const encode = (value: bigint, length: number): string => {
   return text;
 };
 
+/** Random bytes, fetched many at a time: asking the system for each few costs more than all else of an id. */
+export function createRandom(source = randomBytes): (count: number) => Buffer {
+  let pool = Buffer.alloc(0);
+  let at = 0;
+  return (count) => {
+    if (at + count > pool.length) {
+      pool = source(Math.max(4096, count));
+      at = 0;
+    }
+    at += count;
+    return pool.subarray(at - count, at);
+  };
+}
+
 /**
  * A maker of deploy ids: 26 characters, Crockford's base 32 (as in ULID): 48 bits of milliseconds, then 80
  * random bits. Ids sort by time, also when the clock stands still or jumps back: then the last time is kept
  * and the random part counts up.
  */
-export function createIds(now: () => number = Date.now, random = randomBytes) {
+export function createIds(now: () => number = Date.now, random = createRandom()) {
   let lastTime = 0;
   let lastRandom = 0n;
   return (): string => {

@@ -88,10 +88,7 @@ const unknown = (message: string): Fault =>
   );
 
 /** The apps of the happening's repository that its signature authorises. */
-function authorised(happening: Happening, apps: App[], signed: Set<string>): App[] {
-  const ofRepository = apps.filter(
-    (app) => fullNameOf(app.repository) === happening.repository.toLowerCase(),
-  );
+function authorised(happening: Happening, ofRepository: App[], signed: Set<string>): App[] {
   if (ofRepository.length === 0) throw unknown(`No app has the repository ${happening.repository}`);
   const { app: asked } = happening;
   const meant = ofRepository.filter((app) => asked === undefined || app.name === asked);
@@ -112,24 +109,33 @@ const deliveryIdOf = (received: Received, body: unknown): string | undefined => 
 };
 
 /**
- * What a verified delivery asks for. `signed` has the names of the apps whose secret verified. Throws Fault
+ * Reads what a verified delivery asks for. `signed` has the names of the apps whose secret verified. Throws Fault
  * `unreadable` (400), `app_unknown` (404) or `not_signed` (401).
  */
-export function readPayload(received: Received, apps: App[], signed: Set<string>): Reading {
-  const event =
-    received.event === undefined || /^\w{1,64}$/.test(received.event) ? received.event : "unknown";
-  const body = parseBody(received.contentType, received.text);
-  if (event === "ping") return { kind: "pong" };
-  const told = read(event, body);
-  if ("ignored" in told) return { kind: "ignored", reason: told.ignored };
+export function createPayloadReader(apps: App[]) {
+  const byRepository = new Map<string, App[]>();
+  for (const app of apps) {
+    const name = fullNameOf(app.repository);
+    byRepository.set(name, [...(byRepository.get(name) ?? []), app]);
+  }
 
-  const reasons = new Set<string>();
-  const requests = authorised(told, apps, signed).flatMap((app): DeployRequest[] => {
-    const reason = notFor(app, told);
-    if (reason) reasons.add(reason);
-    const { trigger, ref, sha, message, author } = told;
-    return reason ? [] : [{ app: app.name, trigger, ref, commit: { sha, message, author } }];
-  });
-  if (requests.length === 0) return { kind: "ignored", reason: [...reasons].join("; ") };
-  return { kind: "requests", deliveryId: deliveryIdOf(received, body), requests };
+  return function readPayload(received: Received, signed: Set<string>): Reading {
+    const event =
+      received.event === undefined || /^\w{1,64}$/.test(received.event) ? received.event : "unknown";
+    const body = parseBody(received.contentType, received.text);
+    if (event === "ping") return { kind: "pong" };
+    const told = read(event, body);
+    if ("ignored" in told) return { kind: "ignored", reason: told.ignored };
+
+    const ofRepository = byRepository.get(told.repository.toLowerCase()) ?? [];
+    const reasons = new Set<string>();
+    const requests = authorised(told, ofRepository, signed).flatMap((app): DeployRequest[] => {
+      const reason = notFor(app, told);
+      if (reason) reasons.add(reason);
+      const { trigger, ref, sha, message, author } = told;
+      return reason ? [] : [{ app: app.name, trigger, ref, commit: { sha, message, author } }];
+    });
+    if (requests.length === 0) return { kind: "ignored", reason: [...reasons].join("; ") };
+    return { kind: "requests", deliveryId: deliveryIdOf(received, body), requests };
+  };
 }

@@ -4,7 +4,7 @@ import rateLimit from "@fastify/rate-limit";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { secretsIn } from "../config/secrets.js";
 import { dashboard } from "../dashboard/plugin.js";
-import { Fault } from "../domain/fault.js";
+import { Fault, withoutTrace } from "../domain/fault.js";
 import { createRedactor } from "../domain/redact.js";
 import { auditCalls } from "./audit.js";
 import { createAuth, createCallers } from "./auth.js";
@@ -55,6 +55,8 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   const server = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    // One logger for all: nothing is told by a request's number, and each would have one made.
+    childLoggerFactory: (parent) => parent,
     bodyLimit: webhookLimit,
     exposeHeadRoutes: false,
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
@@ -71,18 +73,20 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
 
   server.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
   server.setNotFoundHandler((request, reply) => sendProblem(notFound("such address here"), request, reply));
-  server.addHook("onResponse", async (request, reply) => {
-    const path = request.url.split("?")[0];
-    request.log.debug(
-      { method: request.method, path, status: reply.statusCode, ms: reply.elapsedTime },
-      "answered",
-    );
-  });
-  server.addHook("onSend", async (_request, reply, payload) => {
+  if (logger.level === "debug" || logger.level === "trace")
+    server.addHook("onResponse", async (request, reply) => {
+      const path = request.url.split("?")[0];
+      request.log.debug(
+        { method: request.method, path, status: reply.statusCode, ms: reply.elapsedTime },
+        "answered",
+      );
+    });
+  // What every request passes calls back: a promise for each would be a part of what an answer costs.
+  server.addHook("onSend", (_request, reply, payload, done) => {
     reply.header("x-content-type-options", "nosniff");
     if (stopping.signal.aborted) reply.header("connection", "close");
     if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
-    return typeof payload === "string" ? redact.text(payload) : payload;
+    done(null, typeof payload === "string" ? redact.text(payload) : payload);
   });
   server.addHook("preClose", async () => {
     stopping.abort();
@@ -99,10 +103,9 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
     if (!request.ip) return fault;
     const count = await countFailure(request);
     if (count.isAllowed || !count.isExceeded) return fault;
-    return Object.assign(
-      new Fault("rate_limited", `Too many failed attempts from this address. ${fault.message}`, fault.hint),
-      { retryAfter: count.ttlInSeconds },
-    );
+    const message = `Too many failed attempts from this address. ${fault.message}`;
+    const limited = withoutTrace(() => new Fault("rate_limited", message, fault.hint));
+    return Object.assign(limited, { retryAfter: count.ttlInSeconds });
   };
 
   const callerOf = createCallers(config.tokens, ensureCliToken(cliTokenFile(config.dataDir)));
@@ -117,12 +120,14 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
     tokenReads: (token, id) => queue.tokenReads(token, id),
   });
   server.decorateRequest("caller", null);
-  server.addHook("onRequest", async (request) => {
-    if (request.is404) return;
+  server.addHook("onRequest", (request, _reply, done) => {
+    if (request.is404) return done();
     try {
       request.caller = authorize(request);
+      done();
     } catch (error) {
-      throw error instanceof Fault && error.code === "unauthorized" ? await penalise(request, error) : error;
+      if (!(error instanceof Fault && error.code === "unauthorized")) return done(error as Error);
+      penalise(request, error).then(done, done);
     }
   });
 

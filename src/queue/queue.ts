@@ -4,7 +4,6 @@ import type { DeployLogs, Queue, RunDeploy } from "../domain/ports.js";
 import type { AppState } from "../domain/request.js";
 import { createJournal } from "./journal.js";
 import { createLoop } from "./loop.js";
-import { positionOf } from "./rules.js";
 import type { Store } from "./store.js";
 import { createSubmit } from "./submit.js";
 import { tokenReads } from "./tokens.js";
@@ -31,9 +30,20 @@ export function createQueue(deps: QueueDeps): Queue {
   const { store, run, logs, ids, isApp, now = Date.now, report = () => {}, retryMs = 2000 } = deps;
   const journal = createJournal({ logs, report });
   const submit = createSubmit({ store, journal, ids, now, isApp });
-  const loop = createLoop({ store, journal, logs, run, now, isApp, report, retryMs });
+  const loop = createLoop({
+    settleNews: submit.settle,
+    store,
+    journal,
+    logs,
+    run,
+    now,
+    isApp,
+    report,
+    retryMs,
+  });
 
   function cancel(id: string): Deploy {
+    submit.settle();
     const deploy = store.get(id);
     if (!deploy)
       throw new Fault(
@@ -134,7 +144,7 @@ export function createQueue(deps: QueueDeps): Queue {
     get: (id) => store.get(id),
     list: (filter) => store.list(filter),
     succeeded: (app) => store.succeeded(app),
-    position: (id) => positionOf(store.waiting(), id),
+    position: (id) => store.position(id),
     tokenReads: (token, id) => tokenReads(store, token, id, now()),
     subscribe: (listener) => journal.subscribe(listener),
     start() {
@@ -143,6 +153,7 @@ export function createQueue(deps: QueueDeps): Queue {
     },
     async stop({ graceMs }) {
       await loop.stop(graceMs);
+      submit.settle();
       await journal.closeAll();
     },
   };

@@ -34,9 +34,3 @@ export const inOrder = (waiting: Waiting[]): Waiting[] =>
 /** Who is to run next. A held app starts nothing but a person's rollback. */
 export const nextOf = (waiting: Waiting[], isHeld: (app: string) => boolean): Queued | undefined =>
   inOrder(waiting).find(({ deploy }) => deploy.trigger === "rollback" || !isHeld(deploy.app))?.deploy;
-
-/** 1 is the next to run. */
-export const positionOf = (waiting: Waiting[], id: string): number | undefined => {
-  const index = inOrder(waiting).findIndex(({ deploy }) => deploy.id === id);
-  return index < 0 ? undefined : index + 1;
-};

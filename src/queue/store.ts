@@ -13,8 +13,18 @@ export interface Waiting {
  * throws Fault `store_unwritable` and has changed nothing.
  */
 export interface Store {
-  /** All of `work` or nothing of it; a transaction inside another joins it. */
-  transaction<T>(work: () => T): T;
+  /**
+   * All of `work` or nothing of it; a transaction inside another joins it. With `later` it is done when it returns,
+   * and durable only when `synced` has resolved or another transaction has returned.
+   */
+  transaction<T>(work: () => T, sync?: "now" | "later"): T;
+  /**
+   * Resolves when every transaction that has returned is durable, without keeping anybody waiting meanwhile. Fault
+   * `store_unwritable`: they are done, and may be gone after a loss of power.
+   */
+  synced(): Promise<void>;
+  /** The same at once. */
+  syncNow(): void;
   /** `place`: that of the waiting deploy it takes over from; without one it goes to the end of the line. */
   add(deploy: Queued, options: { tokenSha256: string; place?: number }): void;
   update(deploy: Deploy): void;
@@ -23,7 +33,10 @@ export interface Store {
   list(filter: DeployFilter): { deploys: Deploy[]; next?: string };
   /** Succeeded deploys that have a release, newest first; as many as anybody could go back to. */
   succeeded(app: string): Deploy[];
-  waiting(): Waiting[];
+  /** Of one app, or of all; the earliest place first. */
+  waiting(app?: string): Waiting[];
+  /** Place in the line of one that waits; 1 is the next to run. */
+  position(id: string): number | undefined;
   /** With all that it stands for. */
   running(): Running | undefined;
   /** The shas of a deploy and of all whose place it has taken over, newest first, each once; see Deploy. */

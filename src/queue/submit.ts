@@ -3,10 +3,10 @@ import { Fault } from "../domain/fault.js";
 import type { Submission } from "../domain/ports.js";
 import type { Delivery, DeployRequest } from "../domain/request.js";
 import type { Journal } from "./journal.js";
-import { inherited, mayRepeat, positionOf, supersedes } from "./rules.js";
+import { inherited, mayRepeat, supersedes } from "./rules.js";
 import type { Store } from "./store.js";
 import { createTogether } from "./together.js";
-import { createToken, hashToken } from "./tokens.js";
+import { createTokens, hashToken } from "./tokens.js";
 import { queued, superseded } from "./transitions.js";
 
 interface Deps {
@@ -25,13 +25,13 @@ interface Taken {
 
 /** How deploys come into the queue: each call is one transaction, told of after it is durable. */
 export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
+  const createToken = createTokens();
+
   /** Adds one deploy in the running transaction, and supersedes whom it replaces. */
   function enqueue(request: DeployRequest, repeated: Deploy | undefined, news: Deploy[]): Submission {
     const deploy: Queued = queued(ids(), request, now(), repeated);
     const token = createToken();
-    const replaced = store
-      .waiting()
-      .filter((other) => other.deploy.app === request.app && supersedes(request.trigger, other.deploy));
+    const replaced = store.waiting(request.app).filter((other) => supersedes(request.trigger, other.deploy));
     for (const other of replaced) {
       const end: Ended = superseded(other.deploy, deploy.id, now());
       store.update(end);
@@ -40,7 +40,7 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
     const place = inherited(request.trigger, replaced)?.place;
     store.add(deploy, { tokenSha256: hashToken(token), place });
     news.push(deploy);
-    return { kind: "queued", deploy, position: positionOf(store.waiting(), deploy.id) ?? 1, token };
+    return { kind: "queued", deploy, position: store.position(deploy.id) ?? 1, token };
   }
 
   /** What holds a request up, if anything. A person's rollback is how one gets out of a hold. */
@@ -79,24 +79,33 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
     return { submissions, news };
   }
 
-  const together = createTogether<Taken>(
-    (work) => store.transaction(work),
-    ({ news }) => tell(news),
-  );
+  const together = createTogether<Taken>({
+    transaction: (work) => store.transaction(work, "later"),
+    synced: () => store.synced(),
+    syncNow: () => store.syncNow(),
+    after: ({ news }) => tell(news),
+  });
 
   return {
+    /**
+     * What was stored together is made durable and told of now. Before anything else is done to the queue, or its
+     * news would come out of order.
+     */
+    settle: (): void => together.settle(),
     deliver(delivery: Delivery, requests: DeployRequest[]): Submission[] {
       check(requests);
+      together.settle();
       const { submissions, news } = store.transaction(() => take(delivery, requests));
       tell(news);
       return submissions;
     },
     async deliverSoon(delivery: Delivery, requests: DeployRequest[]): Promise<Submission[]> {
       check(requests);
-      return (await together(() => take(delivery, requests))).submissions;
+      return (await together.add(() => take(delivery, requests))).submissions;
     },
     ask(request: DeployRequest): Submission {
       check([request]);
+      together.settle();
       const news: Deploy[] = [];
       const submission = store.transaction(() => held(request) ?? enqueue(request, undefined, news));
       tell(news);

@@ -1,14 +1,17 @@
-import { createHash, randomBytes } from "node:crypto";
+import { hash } from "node:crypto";
 import { isEnded } from "../domain/deploy.js";
+import { createRandom } from "../domain/ids.js";
 import type { Store } from "./store.js";
 
 /** How long a deploy's token outlives it, milliseconds (docs/http.md). */
 const afterlifeMs = 3_600_000;
 
 /** 256 random bits: as nothing can be guessed, a plain hash is enough and comparing needs no constant time. */
-export const createToken = (): string => randomBytes(32).toString("base64url");
+export function createTokens(random = createRandom()): () => string {
+  return () => random(32).toString("base64url");
+}
 
-export const hashToken = (token: string): string => createHash("sha256").update(token).digest("hex");
+export const hashToken = (token: string): string => hash("sha256", token);
 
 /** A deploy's token reads that deploy and those that supersede it, until an hour after the final one's end. */
 export function tokenReads(store: Store, token: string, id: string, now: number): boolean {

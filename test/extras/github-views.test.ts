@@ -5,7 +5,7 @@ import { pendingSteps, type Step } from "../../src/domain/step.js";
 import { createGithubApi } from "../../src/extras/github-api.js";
 import { createInstallationToken, fixedToken, type GithubToken } from "../../src/extras/github-token.js";
 import { createGithubViews } from "../../src/extras/github-views.js";
-import { readPayload } from "../../src/github/payload.js";
+import { createPayloadReader } from "../../src/github/payload.js";
 import { githubServer } from "../support/github.js";
 import { shaOf } from "../support/payloads.js";
 import type { Received } from "../support/receiver.js";
@@ -151,7 +151,10 @@ it("makes deployments that dropless does not deploy again", async () => {
     on: ["deployment" as const],
   };
   expect(
-    readPayload({ event: "deployment", contentType: "application/json", text }, [app], new Set(["api"])),
+    createPayloadReader([app])(
+      { event: "deployment", contentType: "application/json", text },
+      new Set(["api"]),
+    ),
   ).toEqual({
     kind: "ignored",
     reason: "dropless created this deployment itself",

@@ -2,10 +2,14 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { triggers } from "../../src/config/schema.js";
 import { isRefName, isSha } from "../../src/domain/ref.js";
-import { fullNameOf, type Reading, readPayload } from "../../src/github/payload.js";
+import { createPayloadReader, fullNameOf, type Reading, type Received } from "../../src/github/payload.js";
 import { deployment, push, release, request, shaOf, workflowRun } from "../support/payloads.js";
 
-const app = (name: string, more: Partial<Parameters<typeof readPayload>[1][number]> = {}) => ({
+type Apps = Parameters<typeof createPayloadReader>[0];
+const readPayload = (received: Received, apps: Apps, signed: Set<string>): Reading =>
+  createPayloadReader(apps)(received, signed);
+
+const app = (name: string, more: Partial<Apps[number]> = {}) => ({
   name,
   repository: "git@github.com:acme/api.git",
   branch: "main",

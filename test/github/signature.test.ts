@@ -1,7 +1,11 @@
 import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bodyText, signedFor } from "../../src/github/signature.js";
+import { bodyText, createVerifier } from "../../src/github/signature.js";
+
+type Apps = Parameters<typeof createVerifier>[0];
+const signedFor = async (headers: Record<string, string>, body: string, apps: Apps) =>
+  createVerifier(apps)(headers, body);
 
 const apps = [
   { name: "api", secrets: ["the-secret-of-api-0", "the-next-secret-api"] },

@@ -150,6 +150,7 @@ export async function createHost(names, block = () => ({})) {
     },
     port,
     token,
+    secret,
     repos,
     start,
     get,

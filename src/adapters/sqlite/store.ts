@@ -3,10 +3,13 @@ import { join } from "node:path";
 import { Fault } from "../../domain/fault.js";
 import type { AppState } from "../../domain/request.js";
 import type { Store } from "../../queue/store.js";
-import { CONSTRAINT, type Database, isDamage, openDatabase, type Row, sqliteCode } from "./driver.js";
+import { createCheckpoints } from "./checkpoint.js";
+import { CONSTRAINT, type Database, openDatabase, type Row, sqliteCode } from "./driver.js";
+import { unusable, unwritable } from "./faults.js";
 import { lockDataDir } from "./lock.js";
 import { migrate } from "./migrations.js";
 import { isQueued, isRunning, toBody, toDeploy } from "./rows.js";
+import { createSync } from "./sync.js";
 
 /** How many succeeded deploys anybody would look through for a release to go back to. */
 const succeededLimit = 200;
@@ -28,10 +31,11 @@ export function openStore(dataDir: string, open = openDatabase): Store & { close
     chmodSync(path, 0o600);
     db.exec(
       `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-       PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864`,
+       PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864;
+       PRAGMA wal_autocheckpoint = 8000`,
     );
     migrate(db);
-    return createStore(db, release);
+    return createStore(db, { release, sync: createSync(path), checkpoints: createCheckpoints(path) });
   } catch (error) {
     db?.close();
     release?.();
@@ -39,32 +43,13 @@ export function openStore(dataDir: string, open = openDatabase): Store & { close
   }
 }
 
-function unusable(dataDir: string, error: unknown): Fault {
-  const reason = error instanceof Error ? error.message : String(error);
-  if (isDamage(error))
-    return new Fault(
-      "store_damaged",
-      `The store ${join(dataDir, "dropless.db")} is damaged or is no database (${reason}).`,
-      "Put back a copy of it, or move it away to start with an empty one; the apps and their releases stay as they are.",
-      { cause: error },
-    );
-  return new Fault(
-    "data_dir_unusable",
-    `The data folder ${dataDir} cannot be used (${reason}).`,
-    "Make sure that it can be written by the user who runs dropless and that its disk has room.",
-    { cause: error },
-  );
+interface Beside {
+  release: () => void;
+  sync: ReturnType<typeof createSync>;
+  checkpoints: ReturnType<typeof createCheckpoints>;
 }
 
-const unwritable = (error: unknown): Fault =>
-  new Fault(
-    "store_unwritable",
-    `The store could not be written (${error instanceof Error ? error.message : String(error)}), so nothing was changed.`,
-    "Make room on the disk of `dataDir` and make sure that it is writable; dropless goes on by itself.",
-    { cause: error },
-  );
-
-function createStore(db: Database, release: () => void): Store & { close(): void } {
+function createStore(db: Database, beside: Beside): Store & { close(): void } {
   const sql = {
     add: db.prepare(
       `INSERT INTO deploys (id, app, status, sha, trigger, token_sha256, body, place)
@@ -73,6 +58,15 @@ function createStore(db: Database, release: () => void): Store & { close(): void
     update: db.prepare("UPDATE deploys SET status = ?, sha = ?, superseded_by = ?, body = ? WHERE id = ?"),
     get: db.prepare("SELECT seq, place, body FROM deploys WHERE id = ?"),
     waiting: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'queued' ORDER BY place"),
+    waitingOf: db.prepare(
+      "SELECT seq, place, body FROM deploys WHERE app = ? AND status = 'queued' ORDER BY place",
+    ),
+    // The line of queue/rules.ts.
+    position: db.prepare(
+      `SELECT count(*) AS position FROM deploys AS own JOIN deploys AS other ON other.status = 'queued'
+       WHERE own.id = ? AND own.status = 'queued'
+         AND (other.trigger <> 'rollback', other.place) <= (own.trigger <> 'rollback', own.place)`,
+    ),
     running: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'running'"),
     succeeded: db.prepare(
       `SELECT seq, place, body FROM deploys WHERE app = ? AND status = 'succeeded'
@@ -99,15 +93,19 @@ function createStore(db: Database, release: () => void): Store & { close(): void
       "SELECT id, seq, place, superseded_by, body FROM deploys WHERE place = ? ORDER BY seq DESC LIMIT 1",
     ),
   };
+  const { release, sync, checkpoints } = beside;
   let depth = 0;
 
-  function transaction<T>(work: () => T): T {
+  function transaction<T>(work: () => T, durable: "now" | "later" = "now"): T {
     if (depth > 0) return work();
-    write(() => db.exec("BEGIN IMMEDIATE"));
+    write(() =>
+      db.exec(durable === "now" ? "BEGIN IMMEDIATE" : "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE"),
+    );
     depth++;
     try {
       const result = work();
       write(() => db.exec("COMMIT"));
+      checkpoints.committed();
       return result;
     } catch (error) {
       try {
@@ -117,6 +115,7 @@ function createStore(db: Database, release: () => void): Store & { close(): void
       }
       throw error;
     } finally {
+      if (durable === "later") db.exec("PRAGMA synchronous = FULL");
       depth--;
     }
   }
@@ -155,6 +154,14 @@ function createStore(db: Database, release: () => void): Store & { close(): void
 
   return {
     transaction,
+    synced: () => sync.soon().catch((error: unknown) => Promise.reject(unwritable(error))),
+    syncNow() {
+      try {
+        sync.now();
+      } catch (error) {
+        throw unwritable(error);
+      }
+    },
     add(deploy, { tokenSha256, place }) {
       const { id, app, status, commit, trigger } = deploy;
       const row = [id, app, status, commit.sha, trigger, tokenSha256, toBody(deploy), place ?? null] as const;
@@ -184,11 +191,12 @@ function createStore(db: Database, release: () => void): Store & { close(): void
         .all(app)
         .map((row) => toDeploy(row))
         .filter((deploy) => "release" in deploy && deploy.release !== undefined),
-    waiting: () =>
-      sql.waiting.all().flatMap((row) => {
+    waiting: (app) =>
+      (app === undefined ? sql.waiting.all() : sql.waitingOf.all(app)).flatMap((row) => {
         const deploy = toDeploy(row);
         return isQueued(deploy) ? [{ deploy, place: Number(row.place) }] : [];
       }),
+    position: (id) => Number(sql.position.get(id)?.position) || undefined,
     running() {
       const deploy = one(sql.running.get());
       return deploy && isRunning(deploy) ? { ...deploy, standsFor: standsFor(deploy.id) } : undefined;
@@ -215,6 +223,8 @@ function createStore(db: Database, release: () => void): Store & { close(): void
     },
     lastHeir: (id) => one([...runsOfHeirs(id)].at(-1)?.last),
     close() {
+      checkpoints.close();
+      sync.close();
       db.close();
       release();
     },

@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Fault } from "../../domain/fault.js";
 import type { Submission } from "../../domain/ports.js";
-import { readPayload } from "../../github/payload.js";
-import { bodyText, signedFor } from "../../github/signature.js";
+import { createPayloadReader } from "../../github/payload.js";
+import { bodyText, createVerifier } from "../../github/signature.js";
 import { createBodyReader } from "../body.js";
 import type { HttpDeps } from "../deps.js";
 import { baseUrl } from "../request.js";
@@ -35,6 +35,8 @@ export function webhookRoute(
 ) {
   const withBody = createBodyReader();
   const apps = Object.values(config.apps);
+  const signedFor = createVerifier(apps);
+  const readPayload = createPayloadReader(apps);
 
   const answer = (request: FastifyRequest, reply: FastifyReply, submissions: Submission[]) => {
     const base = baseUrl(config, request);
@@ -72,8 +74,7 @@ export function webhookRoute(
         const text = bodyText(raw);
         try {
           const token = identityToken(request);
-          const signed =
-            identify && token ? await identify(token) : await signedFor(request.headers, text, apps);
+          const signed = identify && token ? await identify(token) : await signedFor(request.headers, text);
           const reading = readPayload(
             {
               event: header(request, "x-github-event"),
@@ -81,12 +82,11 @@ export function webhookRoute(
               contentType: header(request, "content-type") ?? "",
               text,
             },
-            apps,
             signed,
           );
           if (reading.kind === "pong") return reply.send({ pong: true });
           if (reading.kind === "ignored") return reply.send({ ignored: reading.reason });
-          const bodySha256 = createHash("sha256").update(raw).digest("hex");
+          const bodySha256 = hash("sha256", raw);
           const delivery = { id: reading.deliveryId ?? `body-${bodySha256}`, bodySha256 };
           return answer(request, reply, await queue.deliverSoon(delivery, reading.requests));
         } catch (error) {

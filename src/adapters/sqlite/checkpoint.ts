@@ -1,0 +1,60 @@
+import { Worker } from "node:worker_threads";
+import { builtFile } from "../built.js";
+
+/** How many commits one checkpoint is made for: some thousand pages, a few megabytes. */
+const every = 200;
+/** How long the thread is kept for the next one, milliseconds. */
+const idleMs = 5_000;
+
+/**
+ * Moves what is in the write-ahead log into the database now and then. It is the one thing SQLite does that takes
+ * long, two syncs of everything that has changed, so a thread does it, which is there only while much is written.
+ * Nobody waits for it. SQLite's own checkpoint, at the end of whichever commit fills the log, stays behind it for
+ * when it falls back or cannot run.
+ */
+export function createCheckpoints(database: string) {
+  let commits = 0;
+  let thread: Worker | undefined;
+  let busy = false;
+  let idle: NodeJS.Timeout | undefined;
+
+  const end = (): void => {
+    clearTimeout(idle);
+    const ended = thread;
+    thread = undefined;
+    busy = false;
+    void ended?.terminate();
+  };
+
+  function start(): Worker {
+    const started = new Worker(builtFile("./checkpoint-thread.js", import.meta.url), {
+      workerData: database,
+      execArgv: [],
+      env: {},
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
+    });
+    started.unref();
+    const over = () => thread === started && end();
+    started.on("error", over);
+    started.on("exit", over);
+    started.on("message", () => {
+      busy = false;
+      idle = setTimeout(over, idleMs).unref();
+    });
+    return started;
+  }
+
+  return {
+    /** After each commit. */
+    committed(): void {
+      commits++;
+      if (commits < every || busy) return;
+      commits = 0;
+      busy = true;
+      clearTimeout(idle);
+      thread ??= start();
+      thread.postMessage("now");
+    },
+    close: end,
+  };
+}
