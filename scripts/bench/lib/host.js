@@ -126,6 +126,16 @@ export async function createHost({ env = {} } = {}) {
       };
       return { repo, port: appPort };
     },
+    /** An app that is configured and no more. */
+    configure(name, block) {
+      apps[name] = { secrets: ["env:DEPLOY_SECRET"], pm2: { script: "server.js" }, ...block };
+    },
+    pid: () => daemon.pid,
+    async stop() {
+      const gone = once(daemon, "exit");
+      daemon.kill("SIGTERM");
+      await gone;
+    },
     async start() {
       const sha256 = createHash("sha256").update(token).digest("hex");
       const config = {

@@ -16,7 +16,9 @@ export function judge({ ours, theirs, goal, ...rest }) {
     const pairs = sample(
       theirs.length === ours.length ? ours.map((figure, run) => figure / theirs[run]) : [],
     );
-    row.ratio = { median: row.ours.median / row.theirs.median, min: pairs.min, max: pairs.max };
+    // Of counts that are 0 there is none.
+    if (row.theirs.median !== 0)
+      row.ratio = { median: row.ours.median / row.theirs.median, min: pairs.min, max: pairs.max };
   }
   if (goal) {
     const { median } = row[goal.of];

@@ -1,0 +1,108 @@
+/**
+ * What the users of the live app feel while a deploy installs and builds on the same cores: the p99 of its answers
+ * then, over that just before, with nothing else going on. The lockfile changes each time, so that packages are
+ * installed too.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { createSample } from "./lib/sample.js";
+import { startSteady, within } from "./lib/steady.js";
+import { createWays } from "./lib/ways.js";
+
+const perSecond = 100;
+
+/** From the first command to the end of the build; what follows is the rollout's (rollout.js). */
+function buildOf(name, { sent, built, deploy }) {
+  if (name === "script") return [sent, built];
+  const build = deploy.steps.find((step) => step.name === "build");
+  return [sent, Date.parse(build.startedAt) + build.durationMs];
+}
+
+async function run({ runs, tiny, log }) {
+  const restMs = tiny ? 1000 : 8000;
+  const names = ["dropless", "script"];
+  const sample = await createSample({ tiny, locks: tiny ? 2 : runs + 1, log });
+  let ways;
+  let load;
+  try {
+    ways = await createWays({ sample, names });
+    const first = ways.commit(0);
+    for (const name of names) await ways[name].deploy(first);
+    const seen = { dropless: [], script: [] };
+    let isFirst = true;
+    for (let at = 0; at < runs; at++) {
+      const sha = ways.commit(tiny ? (at + 1) % 2 : at + 1);
+      for (const name of names) {
+        const way = ways[name];
+        load = startSteady({ port: way.port, perSecond });
+        await sleep(restMs + 2000);
+        const until = Date.now();
+        const [from, to] = buildOf(name, await way.deploy(sha));
+        const result = await load.stop();
+        load = undefined;
+        isFirst &&= result.isFirst;
+        const rest = within(result.answers, until - restMs, until);
+        const busy = within(result.answers, from, to);
+        seen[name].push({ rest, busy, seconds: (to - from) / 1000 });
+        log(
+          `run ${at + 1}, ${name}: p99 ${rest.p99.toFixed(2)} ms at rest, ${busy.p99.toFixed(2)} ms in ${((to - from) / 1000).toFixed(1)} s of building, ${busy.failed} of ${busy.count} failed`,
+        );
+      }
+    }
+    const of = (name, when, what) => seen[name].map((one) => one[when][what]);
+    const ratio = (name, what) => seen[name].map(({ rest, busy }) => busy[what] / rest[what]);
+    const note = `${perSecond} requests a second${isFirst ? ", askers at priority -10" : ""}; lockfile changed`;
+    return {
+      rows: [
+        {
+          what: "the live app's p99 while dropless builds (instead: at rest)",
+          unit: "ms",
+          ours: of("dropless", "busy", "p99"),
+          theirs: of("dropless", "rest", "p99"),
+          against: "at rest",
+          goal: { of: "ratio", most: 1.3 },
+          note,
+        },
+        {
+          what: "the same with the in-place script, for comparison (first figure: the script)",
+          unit: "ms",
+          ours: of("script", "busy", "p99"),
+          theirs: of("script", "rest", "p99"),
+          against: "at rest",
+          note,
+        },
+        {
+          what: "p99 while building over p99 at rest: dropless and the script",
+          unit: "×",
+          ours: ratio("dropless", "p99"),
+          theirs: ratio("script", "p99"),
+          against: "in-place script",
+        },
+        {
+          what: "requests that failed while it was installed and built",
+          unit: "",
+          ours: of("dropless", "busy", "failed"),
+          theirs: of("script", "busy", "failed"),
+          against: "in-place script",
+        },
+        {
+          what: "how long fetch, install and build took under that load",
+          unit: "s",
+          ours: seen.dropless.map(({ seconds }) => seconds),
+          theirs: seen.script.map(({ seconds }) => seconds),
+          against: "in-place script",
+        },
+      ],
+      facts: { seen },
+    };
+  } finally {
+    load?.abort();
+    await ways?.end();
+    sample.end();
+  }
+}
+
+export const bench = {
+  name: "quiet",
+  about: "what the live app's users feel while a deploy builds on the same cores",
+  run,
+};
