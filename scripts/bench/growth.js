@@ -21,7 +21,7 @@ const sizes = {
   instances: [1, 2, 4, 8, 16],
   packages: [10, 100, 500, 2000],
 };
-const tinySizes = { history: [10, 1000], apps: [1, 20], instances: [1], packages: [5] };
+const tinySizes = { history: [10, 300], apps: [], instances: [1], packages: [5] };
 
 const median = (figures) => spread(figures).median;
 const ms = (figure) => (figure < 10 ? figure.toFixed(1) : Math.round(figure).toLocaleString("en"));
