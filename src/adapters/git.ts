@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppConfig } from "../config/schema.js";
@@ -6,6 +6,7 @@ import { Fault } from "../domain/fault.js";
 import { isRefName, isSha } from "../domain/ref.js";
 import { plainText } from "../domain/text.js";
 import type { Git } from "../pipeline/ports.js";
+import { readReleaseFile } from "../pipeline/release-file.js";
 import type { StepIo } from "../rollout/types.js";
 import { judge, lastWords, plain } from "./git-faults.js";
 import { nameOrigin } from "./git-origin.js";
@@ -212,7 +213,10 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
 /** What a commit refers to and does not hold. */
 function warnOfGaps(dir: string, io: StepIo): void {
   if (existsSync(join(dir, ".gitmodules"))) io.log.say("Note: submodules are not fetched (.gitmodules)");
-  const attributes = join(dir, ".gitattributes");
-  if (existsSync(attributes) && /filter=lfs/.test(readFileSync(attributes, "utf8")))
-    io.log.say("Note: files of Git LFS need git-lfs set up for the user that dropless runs as");
+  try {
+    if (/filter=lfs/.test(readReleaseFile(join(dir, ".gitattributes"))))
+      io.log.say("Note: files of Git LFS need git-lfs set up for the user that dropless runs as");
+  } catch {
+    // There is none, or git does not read it either.
+  }
 }

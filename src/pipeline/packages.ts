@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { Fault } from "../domain/fault.js";
+import { readReleaseFile } from "./release-file.js";
 import { notInYarnLock } from "./yarn-lock.js";
 
 export type Argv = readonly [string, ...string[]];
@@ -86,7 +87,7 @@ function program(name: Name, dir: string, pinned: string | undefined, lock: stri
   if (name === "yarn" || name === "berry") {
     const settings = join(dir, ".yarnrc.yml");
     const own = existsSync(settings)
-      ? /^yarnPath:\s*["']?([^"'\n]+)/m.exec(readFileSync(settings, "utf8"))?.[1]?.trim()
+      ? /^yarnPath:\s*["']?([^"'\n]+)/m.exec(readReleaseFile(settings))?.[1]?.trim()
       : undefined;
     if (own) return ["node", join(dir, own)];
     // A yarn of the other kind on PATH refuses, so only an unpinned yarn 1 is taken from there.
@@ -158,8 +159,9 @@ const recipes = (name: Name, run: Argv, locked: boolean): Pick<Packages, "full" 
 function manifestOf(dir: string): Manifest | undefined {
   const file = join(dir, "package.json");
   if (!existsSync(file)) return undefined;
+  const text = readReleaseFile(file);
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as Manifest;
+    return JSON.parse(text) as Manifest;
   } catch (error) {
     throw new Fault(
       "package_json_unreadable",
@@ -181,7 +183,7 @@ export function readPackages(root: string, directory: string, path: string): Pac
   const [, wanted, pinned] = /^\^?(npm|pnpm|yarn|bun)@(\d[\w.-]*)/.exec(field) ?? [];
   const found = lockfiles.filter(([file]) => existsSync(join(dir, file)));
   const [file, byLock] = found.find(([, name]) => name === wanted) ?? found[0] ?? [];
-  const lock = file && !file.endsWith("b") ? readFileSync(join(dir, file), "utf8") : "";
+  const lock = file && !file.endsWith("b") ? readReleaseFile(join(dir, file)) : "";
   let name = byLock ?? (wanted as Name | undefined) ?? "npm";
   const version = wanted === name ? pinned : undefined;
   if (name === "yarn" && (isBerry(lock) || (version && !version.startsWith("1.")))) name = "berry";

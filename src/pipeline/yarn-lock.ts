@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import picomatch from "picomatch";
+import { readReleaseFile } from "./release-file.js";
 
 interface Manifest {
   name?: string;
@@ -11,8 +12,7 @@ interface Manifest {
   optionalDependencies?: Record<string, string>;
 }
 
-const read = (dir: string): Manifest =>
-  JSON.parse(readFileSync(join(dir, "package.json"), "utf8")) as Manifest;
+const read = (dir: string): Manifest => JSON.parse(readReleaseFile(join(dir, "package.json"))) as Manifest;
 
 /** The folders that the root's `workspaces` name. */
 function workspaces(root: string, globs: string[]): string[] {
@@ -33,6 +33,9 @@ function workspaces(root: string, globs: string[]): string[] {
   return found;
 }
 
+/** A repository's pattern that could take for ever: nested groups, or star upon star. */
+const isCostly = (glob: string): boolean => /[()]/.test(glob) || (glob.match(/\*+/g)?.length ?? 0) > 3;
+
 /** `"a@^1", a@~1.2:` → `a@^1`, `a@~1.2`. */
 const keysOf = (lock: string): Set<string> =>
   new Set(
@@ -50,8 +53,8 @@ const keysOf = (lock: string): Set<string> =>
 export function notInYarnLock(dir: string): string | undefined {
   const root = read(dir);
   const globs = Array.isArray(root.workspaces) ? root.workspaces : root.workspaces?.packages;
-  if (!globs) return undefined;
-  const locked = keysOf(readFileSync(join(dir, "yarn.lock"), "utf8"));
+  if (!globs || globs.some(isCostly)) return undefined;
+  const locked = keysOf(readReleaseFile(join(dir, "yarn.lock")));
   const all = [root, ...workspaces(dir, globs).map(read)];
   const own = new Set(all.map(({ name }) => name));
   const resolved = Object.keys(root.resolutions ?? {}).map((path) => /(?:@[^/]+\/)?[^/]+$/.exec(path)?.[0]);

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readPackages } from "../../src/pipeline/packages.js";
@@ -103,4 +103,21 @@ test("a package.json that cannot be read is a fault of the commit", () => {
   expect(() => packages({ "package.json": "{" })).toThrowError(
     expect.objectContaining({ code: "package_json_unreadable" }),
   );
+});
+
+test("a file that would never end is refused, and a pattern that would is left to yarn", () => {
+  for (const name of ["package.json", "pnpm-lock.yaml"]) {
+    const dir = tempDir();
+    if (name !== "package.json") writeFileSync(join(dir, "package.json"), manifest());
+    symlinkSync("/dev/zero", join(dir, name));
+    expect(() => readPackages(dir, ".", "")).toThrow(`${name} is no ordinary file`);
+  }
+  const hostile = { workspaces: ["*a*a*a*a*a*a*a*a*b", "+(a|aa)+(a|aa)b"] };
+  const name = "a".repeat(60);
+  const read = packages({
+    "package.json": manifest(hostile),
+    "yarn.lock": "# yarn lockfile v1",
+    [`${name}/package.json`]: "{}",
+  });
+  expect(read?.drifted).toBeUndefined();
 });

@@ -184,6 +184,16 @@ describe("a mirror", () => {
     expect(to.log.text()).toContain("anew");
   });
 
+  test("attributes that are a link to what never ends do not hold the checkout up", async () => {
+    const own = createRepo(join(dir, "endless"));
+    own.commit({ a: "1", ".gitattributes": { link: "/dev/zero" } });
+    const git = gitOf(join(dir, "endless-root"), own.url);
+    await git.fetch(io());
+    const into = join(dir, "endless-root", "out");
+    mkdirSync(into);
+    await expect(git.checkout(own.head(), into, io())).resolves.toBeUndefined();
+  });
+
   test("no hook of a template folder runs", async () => {
     const own = createRepo(join(dir, "hooked"));
     own.commit({ a: "1" });
