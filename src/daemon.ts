@@ -1,10 +1,12 @@
 import type { Logger } from "pino";
 import type { Config } from "./config/schema.js";
+import { secretsIn } from "./config/secrets.js";
 import { createEngine } from "./daemon/engine.js";
 import { createExtras } from "./daemon/extras.js";
 import { isEnded } from "./domain/deploy.js";
 import { Fault } from "./domain/fault.js";
 import type { LogWriter } from "./domain/ports.js";
+import { createRedactor } from "./domain/redact.js";
 import { createServer } from "./http/server.js";
 
 export interface Daemon {
@@ -42,9 +44,15 @@ const sayTo = (logger: Logger): LogWriter => ({
   flush: async () => {},
 });
 
-/** The composition root. Opens the store at once: Faults of `createEngine`. */
-export async function createDaemon(config: Config, logger: Logger, version: string): Promise<Daemon> {
-  const engine = createEngine(config, (error) => logger.error({ err: error }, "unexpected"));
+/** The composition root; `redactor` learns the apps' secrets. Opens the store at once: Faults of `createEngine`. */
+export async function createDaemon(
+  config: Config,
+  logger: Logger,
+  version: string,
+  redactor = createRedactor(secretsIn(config)),
+): Promise<Daemon> {
+  const report = (error: unknown) => logger.error({ err: error }, "unexpected");
+  const engine = createEngine(config, report, redactor);
   const { queue, logs, rollout } = engine;
   let isReady = false;
   const close = async (error: unknown): Promise<never> => {
@@ -52,13 +60,14 @@ export async function createDaemon(config: Config, logger: Logger, version: stri
     throw error;
   };
 
-  const extras = await createExtras({ config, queue, logger, version }).catch(close);
+  const extras = await createExtras({ config, queue, logger, redactor, version }).catch(close);
   const server = await createServer({
     config,
     queue,
     logs,
     logger,
     version,
+    redactor,
     metrics: extras.metrics,
     identify: extras.identify,
     audit: extras.audit,

@@ -13,11 +13,12 @@ import { probeKey } from "../adapters/probe-key.js";
 import { reap } from "../adapters/processes.js";
 import { createReleases } from "../adapters/releases.js";
 import { openStore } from "../adapters/sqlite/store.js";
+import { secretsOfApp } from "../config/app-secrets.js";
 import type { AppConfig, Config } from "../config/schema.js";
-import { secretsIn } from "../config/secrets.js";
 import { createIds } from "../domain/ids.js";
 import type { DeployLogs, LogWriter, Queue } from "../domain/ports.js";
-import { createRedactor } from "../domain/redact.js";
+import type { Redactor } from "../domain/redact.js";
+import { appEnv } from "../pipeline/env.js";
 import { createPipeline } from "../pipeline/pipeline.js";
 import type { Releases } from "../pipeline/ports.js";
 import { createQueue } from "../queue/queue.js";
@@ -44,10 +45,8 @@ const preload = fileURLToPath(new URL("../../dist/drain", import.meta.url));
  * Opens the store (one process per data folder: Fault `data_dir_in_use`) and puts the parts together; nothing
  * runs before `queue.start()`. The daemon and `deploy.sh` are both made of this.
  */
-export function createEngine(config: Config, report: (error: unknown) => void): Engine {
-  const secrets = secretsIn(config);
+export function createEngine(config: Config, report: (error: unknown) => void, redactor: Redactor): Engine {
   const store = openStore(config.dataDir);
-  const redactor = createRedactor(secrets);
   const logs = createDeployLogs({
     dir: join(config.dataDir, "logs"),
     redact: redactor,
@@ -95,14 +94,31 @@ export function createEngine(config: Config, report: (error: unknown) => void): 
     now: () => new Date(),
     redact: redactor.text,
   });
+  /** Its envFile may have changed since the last deploy; one that cannot be read is told by that deploy. */
+  const learnSecrets = (app: AppConfig): void => {
+    redactor.learn(secretsOfApp(app.env, app.buildEnv));
+    try {
+      redactor.learn(secretsOfApp(appEnv(app)));
+    } catch {
+      // As said.
+    }
+  };
+  for (const app of Object.values(config.apps)) learnSecrets(app);
+
+  const runRevived = revive.before(run);
   let god: GodWatch | undefined;
   const queue = createQueue({
     store,
-    // The first deploy may have made PM2's home.
-    run: (...args) =>
-      revive
-        .before(run)(...args)
-        .finally(() => void god?.look()),
+    async run(recorder, signal, ending) {
+      const app = config.apps[recorder.deploy.app];
+      if (app) learnSecrets(app);
+      try {
+        return await runRevived(recorder, signal, ending);
+      } finally {
+        // The first deploy may have made PM2's home.
+        void god?.look();
+      }
+    },
     logs,
     ids: createIds(),
     isApp: (name) => config.apps[name] !== undefined,

@@ -4,9 +4,8 @@ import { createAuditLog } from "../adapters/audit-log.js";
 import { createOriginHead } from "../adapters/origin-head.js";
 import { openUsedTokens } from "../adapters/used-tokens.js";
 import type { Config } from "../config/schema.js";
-import { secretsIn } from "../config/secrets.js";
 import type { Queue } from "../domain/ports.js";
-import { createRedactor } from "../domain/redact.js";
+import type { Redactor } from "../domain/redact.js";
 import type { Metrics } from "../extras/metrics.js";
 import type { HttpDeps } from "../http/deps.js";
 
@@ -14,6 +13,7 @@ interface Deps {
   config: Config;
   queue: Queue;
   logger: Logger;
+  redactor: Redactor;
   version: string;
 }
 
@@ -31,7 +31,7 @@ export interface Extras {
 }
 
 /** Only what is configured is loaded: whoever wants none of it has a small daemon. */
-export async function createExtras({ config, queue, logger, version }: Deps): Promise<Extras> {
+export async function createExtras({ config, queue, logger, redactor, version }: Deps): Promise<Extras> {
   const apps = Object.values(config.apps);
   const { publicUrl } = config.server;
   const linkOf = (deploy: string) => publicUrl && `${publicUrl}/#/deploys/${deploy}`;
@@ -81,7 +81,7 @@ export async function createExtras({ config, queue, logger, version }: Deps): Pr
           queue,
           logger,
           linkOf,
-          redact: createRedactor(secretsIn(config)).text,
+          redact: redactor.text,
         })
       : undefined;
 

@@ -4,15 +4,14 @@ import { type Logger, pino } from "pino";
 import { loadConfig } from "../config/load.js";
 import { forgetSecrets, secretsIn } from "../config/secrets.js";
 import { createDaemon } from "../daemon.js";
-import { createRedactor } from "../domain/redact.js";
+import { createRedactor, type Redactor } from "../domain/redact.js";
 
 const version: string = JSON.parse(
   readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
 ).version;
 
 /** JSON lines on stdout, without secrets whatever is logged; those of one moment in one write. */
-const createLogger = (secrets: string[]): Logger => {
-  const redact = createRedactor(secrets);
+const createLogger = (redact: Redactor): Logger => {
   let lines = "";
   const flush = () => {
     const text = lines;
@@ -42,8 +41,9 @@ export async function serve(options: { config?: string } = {}): Promise<void> {
   const { config, secretEnvNames } = loadConfig(options);
   // Before anything else is started: no child process may inherit one.
   forgetSecrets(secretEnvNames);
-  const logger = createLogger(secretsIn(config));
-  const daemon = await createDaemon(config, logger, version);
+  const redactor = createRedactor(secretsIn(config));
+  const logger = createLogger(redactor);
+  const daemon = await createDaemon(config, logger, version, redactor);
   closeWithGrace({ delay: graceMs() + 15_000, logger }, async ({ signal, err }) => {
     if (err) logger.fatal({ err }, "unexpected, the daemon stops");
     else logger.info({ signal }, "stopping");

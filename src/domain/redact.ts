@@ -18,6 +18,8 @@ export interface Redactor {
   text(text: string): string;
   /** For a text that comes in pieces: holds back the end of a piece while it may be the beginning of a secret. */
   stream(): { write(piece: string): string; end(): string };
+  /** From now on these are taken out as well; nothing is ever forgotten. */
+  learn(secrets: string[]): void;
 }
 
 /**
@@ -26,10 +28,21 @@ export interface Redactor {
  * of a URL. Secrets shorter than six characters are left alone.
  */
 export function createRedactor(secrets: string[]): Redactor {
-  const needles = [...new Set(secrets.flatMap(forms))].sort((a, b) => b.length - a.length);
-  const pattern = needles.length === 0 ? undefined : new RegExp(needles.map(literal).join("|"), "g");
-  const byFirst = groupByFirst(needles);
-  const longest = needles[0]?.length ?? 0;
+  const known = new Set<string>();
+  let pattern: RegExp | undefined;
+  let byFirst = new Map<string, string[]>();
+  let longest = 0;
+
+  function learn(more: string[]): void {
+    const before = known.size;
+    for (const secret of more) for (const form of forms(secret)) known.add(form);
+    if (known.size === before) return;
+    const needles = [...known].sort((a, b) => b.length - a.length);
+    pattern = new RegExp(needles.map(literal).join("|"), "g");
+    byFirst = groupByFirst(needles);
+    longest = needles[0]?.length ?? 0;
+  }
+  learn(secrets);
 
   const text = (whole: string): string => {
     const clean = pattern ? whole.replace(pattern, mark) : whole;
@@ -60,6 +73,7 @@ export function createRedactor(secrets: string[]): Redactor {
 
   return {
     text,
+    learn,
     stream() {
       let held = "";
       return {

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from "fastify";
 import type { Config } from "../config/schema.js";
 import type { DeployLogs, Queue } from "../domain/ports.js";
+import type { Redactor } from "../domain/redact.js";
 import type { AuditEntry } from "./audit.js";
 import type { AppSources } from "./view.js";
 
@@ -10,6 +11,8 @@ export interface HttpDeps extends Omit<AppSources, "queue"> {
   queue: Queue;
   logs: DeployLogs;
   logger: FastifyBaseLogger;
+  /** Nothing that leaves is known to hold a secret; should something some day, it is taken out here. */
+  redactor: Redactor;
   version: string;
   /** False while the daemon starts or stops: then no webhook is taken. */
   ready(): boolean;

@@ -2,10 +2,8 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import rateLimit from "@fastify/rate-limit";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
-import { secretsIn } from "../config/secrets.js";
 import { dashboard } from "../dashboard/plugin.js";
 import { Fault, withoutTrace } from "../domain/fault.js";
-import { createRedactor } from "../domain/redact.js";
 import { auditCalls } from "./audit.js";
 import { createAuth, createCallers } from "./auth.js";
 import { webhookLimit } from "./body.js";
@@ -45,12 +43,10 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
  * (`config.access`). Closing it ends the streams of all followers; they know how to come back.
  */
 export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
-  const { config, queue, logs, logger, version, ready } = deps;
+  const { config, queue, logs, logger, version, ready, redactor: redact } = deps;
   const { trustProxy, publicUrl } = config.server;
   const { headersMs = 15_000, requestMs = 30_000, closingMs } = deps.patience ?? {};
   const stopping = new AbortController();
-  // Nothing that leaves is known to hold a secret; should something some day, it is taken out here.
-  const redact = createRedactor(secretsIn(config));
 
   const server = fastify({
     loggerInstance: logger,

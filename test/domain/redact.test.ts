@@ -52,6 +52,16 @@ test("a longer secret goes before one that it contains", () => {
   expect(createRedactor(["abcdef", "abcdefghijkl"]).text("x abcdefghijkl y abcdef z")).toBe("x *** y *** z");
 });
 
+test("what is learned later is taken out from then on, also of a stream that is under way", () => {
+  const redactor = createRedactor([]);
+  const stream = redactor.stream();
+  expect(stream.write("hunter22 ")).toBe("hunter22 ");
+  redactor.learn(["hunter22"]);
+  expect(stream.write("hunter22 hun") + stream.write("ter22") + stream.end()).toBe("*** ***");
+  redactor.learn([]);
+  expect(redactor.text("hunter22")).toBe("***");
+});
+
 const word = fc.stringMatching(/^[ab/:@. \n]{0,12}$/);
 const piece = fc.oneof(
   word,

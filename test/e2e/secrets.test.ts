@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { appFiles } from "../support/apps.js";
@@ -6,6 +6,7 @@ import { createHost, type Host } from "../support/host.js";
 import { createRepo, type Repo } from "../support/repo.js";
 import { freePort } from "../support/temp.js";
 
+const ofTheApp = ["sk_live_0123456789", "pass-word-of-the-db", "cookie-signing-key", "npm_abcdefghij"];
 const inAWord = "a-secret-of-the-daemon-0123456789";
 
 describe("promise 6: secrets stay in", () => {
@@ -21,14 +22,24 @@ describe("promise 6: secrets stay in", () => {
       repository: repo.url,
       port,
       secrets: ["env:DEPLOY_SECRET", "env:DROPLESS_OTHER"],
-      env: { FOR_THE_APP: "yes" },
-      install: "env > $HOME/install.env",
+      env: {
+        FOR_THE_APP: "yes",
+        STRIPE_API_KEY: ofTheApp[0],
+        DATABASE_URL: `pg://app:${ofTheApp[1]}@db/app`,
+      },
+      envFile: join(host.dir, "app.env"),
+      buildEnv: { NPM_TOKEN: ofTheApp[3] },
+      install:
+        "env > $HOME/install.env; env; printf npm_abc; sleep 0.1; echo defghij; printf $NPM_TOKEN | base64",
       build: "env > $HOME/build.env",
-      migrate: "env > $HOME/migrate.env",
+      migrate: "env > $HOME/migrate.env; env",
       hooks: { beforeRollout: "env > $HOME/hook.env" },
       pm2: { script: "server.js", instances: 2 },
     });
+    // Written anew after the daemon has read it for the first time.
+    writeFileSync(join(host.dir, "app.env"), "SESSION_SECRET=not-yet-this-one\n");
     await host.start();
+    writeFileSync(join(host.dir, "app.env"), `SESSION_SECRET=${ofTheApp[2]}\n`);
   });
   afterAll(() => host?.end());
 
@@ -79,5 +90,22 @@ describe("promise 6: secrets stay in", () => {
     ])
       clean(JSON.stringify(await host.call("GET", path)), path);
     clean(host.output.join("\n"), "the daemon's own log");
+
+    // The app's own secrets are for the app and its commands, and for nobody who reads a log or an answer.
+    const forTheApp = readFileSync(join(home, "migrate.env"), "utf8");
+    for (const secret of ofTheApp.slice(0, 3)) expect(forTheApp).toContain(secret);
+    const log = await host.logOf(deploy.id);
+    expect(log).toContain("STRIPE_API_KEY=***");
+    expect(log).toContain("SESSION_SECRET=***");
+    expect(log).toContain("FOR_THE_APP=yes");
+    const answers = [log, host.output.join("\n")];
+    for (const path of [`/deploys/${deploy.id}`, `/deploys/${deploy.id}/logs`, "/deploys", "/apps"])
+      answers.push(JSON.stringify(await host.call("GET", path)));
+    for (const file of below(join(host.dir, "data", "logs"))) answers.push(readFileSync(file, "latin1"));
+    const base64 = Buffer.from(ofTheApp[3] as string)
+      .toString("base64")
+      .slice(0, 18);
+    for (const text of answers)
+      for (const secret of [...ofTheApp, base64]) expect(text.includes(secret), secret).toBe(false);
   });
 });

@@ -101,9 +101,10 @@ export async function bench(
   );
   const { config } = loadConfig({ cwd: dir, env: secrets, home: dir });
 
+  const redactor = createRedactor(Object.values(secrets));
   const logs = createDeployLogs({
     dir: join(config.dataDir, "logs"),
-    redact: createRedactor(Object.values(secrets)),
+    redact: redactor,
   });
   const store = openStore(config.dataDir);
   const runs: Run[] = [];
@@ -143,6 +144,7 @@ export async function bench(
     logs,
     logger: pino({ level: "debug" }, lines),
     version: "0.0.0",
+    redactor,
     ready: () => world.ready,
     instances: () => world.instances(),
     releasesOf: async () => world.onDisk,

@@ -77,7 +77,10 @@ export function watchGod({ pm2Home, onLost, settleMs = 1_000, restartMs = 15_000
 
   function attach(): void {
     if (closed || socket) return;
-    if (!runs()) return awaitGod();
+    if (!runs()) {
+      awaitGod();
+      return;
+    }
     let isThere = false;
     const one = connect(join(pm2Home, "rpc.sock"));
     socket = one;
