@@ -198,6 +198,7 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
       const [id = sha, author = "", message = ""] = text.split("\0");
       return { sha: id, author: plainText(author, 200), message: plainText(message, 2_000) };
     },
+    tree: (sha) => ask(["rev-parse", "--verify", "--end-of-options", `${sha}^{tree}`]),
     async checkout(sha, into, io) {
       rmSync(`${gitDir}/release.index`, { force: true });
       await ask(["read-tree", "--reset", "-u", "--end-of-options", sha], {

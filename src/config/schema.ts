@@ -97,6 +97,7 @@ export const appSchema = z.strictObject({
   shared: z.array(relativePath).default([]),
   install: command.default("auto"),
   build: command.default("auto"),
+  reuse: z.boolean().default(true),
   migrate: z.string().min(1).optional(),
   hooks: z
     .strictObject({ beforeRollout: z.string().min(1).optional(), afterRollout: z.string().min(1).optional() })

@@ -5,12 +5,14 @@ import { createBooter } from "../adapters/boot.js";
 import { runCommand } from "../adapters/command.js";
 import { createDeployLogs } from "../adapters/deploy-log/logs.js";
 import { createGit } from "../adapters/git.js";
+import { createModules } from "../adapters/modules/modules.js";
 import { readDefinitions } from "../adapters/pm2/ecosystem.js";
 import { type GodWatch, watchGod } from "../adapters/pm2/god-watch.js";
 import { createPm2 } from "../adapters/pm2/pm2.js";
 import { startProbe } from "../adapters/probe.js";
 import { probeKey } from "../adapters/probe-key.js";
 import { reap } from "../adapters/processes.js";
+import { identify } from "../adapters/programs.js";
 import { createReleases } from "../adapters/releases.js";
 import { openStore } from "../adapters/sqlite/store.js";
 import { secretsOfApp } from "../config/app-secrets.js";
@@ -84,6 +86,8 @@ export function createEngine(config: Config, report: (error: unknown) => void, r
     apps: config.apps,
     git: byApp((app) => createGit({ app, env: process.env })),
     releases,
+    modules: byApp((app) => createModules({ app })),
+    identify,
     rollout: revive.rollout,
     startProbe,
     logs,

@@ -65,7 +65,7 @@ export function attempt(log: LogWriter, write: () => void): void {
  * saw nothing; from there on, the previous release is put back first. What it returns has been done.
  */
 export async function conclude(context: Context, stop: Stop): Promise<Outcome> {
-  const { recorder, releases, rollout, receipt, log, ending } = context;
+  const { recorder, releases, modules, rollout, receipt, log, ending } = context;
   if (ending.aborted) {
     await receipt.end();
     return handedOver;
@@ -76,7 +76,10 @@ export async function conclude(context: Context, stop: Stop): Promise<Outcome> {
   log.say(canceled ? error.message : `Failed: ${error.message}`);
   const discard = async () => {
     const { release } = recorder.deploy;
-    if (release && !isRollback) await releases.discard(release).catch(() => {});
+    if (!release || isRollback) return;
+    const found = releases.find(release);
+    if (found) await modules.giveBack(found).catch(() => {});
+    await releases.discard(release).catch(() => {});
   };
   if (stepOf(context, "rollout") === "pending") {
     await receipt.end();

@@ -8,8 +8,13 @@ export type Argv = readonly [string, ...string[]];
 
 /** How the packages of a folder are installed; see `readPackages`. */
 export interface Packages {
+  manager: Name;
+  /** How the package manager is called. */
+  run: Argv;
   /** Where: the repository's root, or the app's folder when only that one has a package.json. */
   dir: string;
+  /** The same, relative to the release; `.` for its root. */
+  folder: string;
   /** For the log: `pnpm 9.1.0 (pnpm-lock.yaml)`. */
   label: string;
   /** Has no lockfile: what is installed may differ from what was tested. */
@@ -40,7 +45,7 @@ interface Manifest {
   peerDependencies?: object;
 }
 
-type Name = "npm" | "pnpm" | "yarn" | "berry" | "bun";
+export type Name = "npm" | "pnpm" | "yarn" | "berry" | "bun";
 
 const lockfiles: readonly [file: string, name: Name][] = [
   ["pnpm-lock.yaml", "pnpm"],
@@ -104,6 +109,8 @@ const recipes = (name: Name, run: Argv, locked: boolean): Pick<Packages, "full" 
     case "npm": {
       const quiet = ["--no-audit", "--no-fund"];
       const verb = locked ? "ci" : "install";
+      // A lockfile names every version: nothing is asked of the registry that is here already.
+      if (locked) quiet.push("--prefer-offline");
       return {
         full: [argv(verb, "--include=dev", ...quiet)],
         production: [argv(verb, "--omit=dev", ...quiet)],
@@ -112,14 +119,24 @@ const recipes = (name: Name, run: Argv, locked: boolean): Pick<Packages, "full" 
     }
     case "pnpm": {
       // Without a terminal it would refuse to replace a node_modules that was made otherwise.
-      const frozen = ["install", locked ? "--frozen-lockfile" : "--no-frozen-lockfile"];
+      const frozen = [
+        "install",
+        ...(locked ? ["--frozen-lockfile", "--prefer-offline"] : ["--no-frozen-lockfile"]),
+      ];
       const production = [...frozen, "--prod", "--config.confirmModulesPurge=false"];
       return {
         full: [argv(...frozen, "--prod=false")],
         production: [argv(...production)],
         // `pnpm prune` knows nothing of workspaces. Scripts have run already, and `prepare` needs what goes;
         // without the age it would keep that for a week.
-        prune: [argv(...production, "--config.modulesCacheMaxAge=0", "--ignore-scripts", "--prefer-offline")],
+        prune: [
+          argv(
+            ...production,
+            "--config.modulesCacheMaxAge=0",
+            "--ignore-scripts",
+            ...(locked ? [] : ["--prefer-offline"]),
+          ),
+        ],
       };
     }
     case "yarn": {
@@ -191,7 +208,10 @@ export function readPackages(root: string, directory: string, path: string): Pac
   const { dependencies, devDependencies, optionalDependencies, peerDependencies } = manifest;
   const asked = [dependencies, devDependencies, optionalDependencies, peerDependencies];
   return {
+    manager: name,
+    run,
     dir,
+    folder: dir === root ? "." : directory,
     label: `${name === "berry" ? "yarn" : name}${version ? ` ${version}` : ""}${file ? ` (${file})` : ""}`,
     unlocked: file === undefined,
     drifted: name === "yarn" && file !== undefined ? notInYarnLock(dir) : undefined,

@@ -9,7 +9,7 @@ import type { Rollout, StartProbe } from "../rollout/types.js";
 import type { Context, Step } from "./context.js";
 import { appEnv, baseEnv } from "./env.js";
 import { attempt, conclude, handedOver, type Stop } from "./outcome.js";
-import type { Git, Releases, RunCommand } from "./ports.js";
+import type { Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
 import { createReceipt } from "./receipt.js";
 import { beginRollback } from "./rollback.js";
 import { activateStep } from "./steps/activate.js";
@@ -26,6 +26,8 @@ export interface PipelineDeps {
   apps: Record<string, AppConfig>;
   git: (app: AppConfig) => Git;
   releases: (app: AppConfig) => Releases;
+  modules: (app: AppConfig) => Modules;
+  identify: Identify;
   rollout: Rollout;
   startProbe: StartProbe;
   logs: Pick<DeployLogs, "open">;
@@ -104,6 +106,8 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       ending,
       git: deps.git(app),
       releases: deps.releases(app),
+      modules: deps.modules(app),
+      identify: deps.identify,
       rollout: deps.rollout,
       receipt: createReceipt(app, recorder, log, deps.startProbe),
       run: deps.run,

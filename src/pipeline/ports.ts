@@ -30,6 +30,8 @@ export interface Git {
   /** Paths that differ between two commits; undefined when one of the two is no longer there. */
   changedFiles(from: string, to: string): Promise<string[] | undefined>;
   commit(sha: string): Promise<Commit>;
+  /** The id of the commit's files: the same for two commits with the same content. */
+  tree(sha: string): Promise<string>;
   /** The commit's files, and nothing of git, into an empty folder. */
   checkout(sha: string, into: string, io: StepIo): Promise<void>;
 }
@@ -58,6 +60,45 @@ export interface Releases {
   prune(keep: number, spare: ReadonlySet<string>): Promise<string[]>;
   /** Fault `disk_full` when there is no longer room for anything. */
   demandRoom(): void;
+}
+
+/** By the folders of packages with scripts for their installation. */
+export type Fits = (scripted: readonly string[]) => boolean;
+
+/** See adapters/programs.ts. */
+export type Identify = (
+  program: string,
+  cwd: string,
+  env: Record<string, string>,
+) => Promise<string | undefined>;
+
+/**
+ * Installed packages, kept below an app's `root` for the next deploy that asks for the very same. No release ever
+ * shares a file with another one, nor with what is kept. A fault in here costs time, never a deploy: what is
+ * kept is then left alone, and the packages are installed as usual.
+ */
+export interface Modules {
+  /**
+   * Puts the packages kept under `key` into a release, and gives the folders of those that have scripts for their
+   * installation. `none`: there are none, or they were changed since, and nothing was put there. `unfit`: they
+   * are known, and `fits` does not want packages with such scripts.
+   */
+  take(
+    key: string,
+    release: Release,
+    fits: Fits,
+    io: StepIo,
+  ): Promise<{ scripted: string[] } | "none" | "unfit">;
+  /** Keeps what was just installed into a release. */
+  keep(key: string, release: Release, fits: Fits, io: StepIo): Promise<void>;
+  /** Takes out what only the build needed, as it was learned; false when that is not known. */
+  slim(release: Release, io: StepIo): Promise<boolean>;
+  /** Learns what `prune` takes out. */
+  learn(release: Release, io: StepIo, prune: () => Promise<void>): Promise<void>;
+  /** Before a release is removed: what was lent to it is kept again. */
+  giveBack(release: Release): Promise<void>;
+  /** Removes all but the few newest; all of them with `none`. */
+  tidy(options: { none: boolean }): Promise<void>;
 }
 
 /** See adapters/command.ts. */

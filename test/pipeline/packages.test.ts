@@ -22,17 +22,17 @@ const line = (argv: readonly string[] | undefined) => argv?.join(" ");
 const manifest = (more: object = {}) => JSON.stringify({ dependencies: { a: "1" }, ...more });
 
 test.each([
-  ["package-lock.json", "{}", "npm ci --include=dev --no-audit --no-fund"],
-  ["npm-shrinkwrap.json", "{}", "npm ci --include=dev --no-audit --no-fund"],
+  ["package-lock.json", "{}", "npm ci --include=dev --no-audit --no-fund --prefer-offline"],
+  ["npm-shrinkwrap.json", "{}", "npm ci --include=dev --no-audit --no-fund --prefer-offline"],
   [
     "pnpm-lock.yaml",
     "lockfileVersion: '9.0'",
-    "npm exec --yes --package=pnpm@10 -- pnpm install --frozen-lockfile --prod=false",
+    "npm exec --yes --package=pnpm@10 -- pnpm install --frozen-lockfile --prefer-offline --prod=false",
   ],
   [
     "pnpm-lock.yaml",
     "lockfileVersion: '6.0'",
-    "npm exec --yes --package=pnpm@8 -- pnpm install --frozen-lockfile --prod=false",
+    "npm exec --yes --package=pnpm@8 -- pnpm install --frozen-lockfile --prefer-offline --prod=false",
   ],
   [
     "yarn.lock",
@@ -82,7 +82,7 @@ test("a packageManager field cannot slip an option or another package in", () =>
 test("without a lockfile npm installs, and says so; without anything there is nothing to install", () => {
   const loose = packages({ "package.json": manifest() });
   expect(loose).toMatchObject({ unlocked: true, nothingToInstall: false });
-  expect(line(loose?.production[0])).toBe("npm install --omit=dev --no-audit --no-fund");
+  expect(line(loose?.production[0])).toBe("npm install --omit=dev --no-audit --no-fund --prefer-offline");
   expect(packages({ "package.json": JSON.stringify({ scripts: { build: "x" } }) })).toMatchObject({
     nothingToInstall: true,
     hasBuild: true,

@@ -1,5 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createModules } from "../../src/adapters/modules/modules.js";
+import { identify } from "../../src/adapters/programs.js";
 import { createReleases } from "../../src/adapters/releases.js";
 import { type AppConfig, appSchema } from "../../src/config/schema.js";
 import type { Deploy, Running } from "../../src/domain/deploy.js";
@@ -151,6 +153,7 @@ export function lineGit(head: string, changed: string[] = ["server.js"]): Git {
     newest: async (shas) => [...shas].sort().at(-1),
     contains: async (outer, inner) => contains(outer, inner),
     changedFiles: async () => changed,
+    tree: async (id) => id,
     commit: async (id) => ({ sha: id, message: `change ${id[0]}`, author: "Ada" }),
     async checkout(_sha, into) {
       writeFileSync(join(into, "server.js"), "");
@@ -175,11 +178,14 @@ export function createWorld(root: string, more: object = {}) {
   const succeeded: Deploy[] = [];
   const stored: Stored = { deploy: runningDeploy(), app: {} };
   const releases = createReleases({ app, now, preload, reserveBytes: 0 });
+  const modules = createModules({ app });
   const commands: string[] = [];
   const deps: PipelineDeps = {
     apps: { api: app },
     git: () => lineGit(sha("c")),
     releases: () => releases,
+    modules: () => modules,
+    identify,
     rollout: fake.rollout,
     startProbe: () => ({ stop: async () => ({ probes: 1204, failed: 0, maxGapMs: 31 }) }),
     logs: { open: () => log },
@@ -201,6 +207,7 @@ export function createWorld(root: string, more: object = {}) {
     faults: fake.faults,
     stored,
     releases,
+    modules,
     deps,
     commands,
     succeeded,

@@ -1,14 +1,41 @@
 import { Fault } from "../../domain/fault.js";
+import { makeExecutable, runAgain } from "../again.js";
 import { command } from "../commands.js";
-import { type Context, releaseOf, type Step, type StepResult } from "../context.js";
-import { readPackages } from "../packages.js";
-import { provideTool } from "../tools.js";
+import { type Context, io, releaseOf, type Step, type StepResult } from "../context.js";
+import { type Installation, installationOf } from "../key.js";
+import { type Argv, type Packages, readPackages } from "../packages.js";
+import type { Fits } from "../ports.js";
+import { provideTool, withTools } from "../tools.js";
 
 /** Without NODE_ENV, which would make package managers leave out what the build needs. */
 export function installEnv({ app, base }: Context): Record<string, string> {
   const { NODE_ENV: _, ...env } = { ...base, ...app.buildEnv };
   // A yarn or pnpm on PATH may be corepack's, which would ask before it fetches.
   return { COREPACK_ENABLE_DOWNLOAD_PROMPT: "0", npm_config_update_notifier: "false", ...env };
+}
+
+type Install = (commands: readonly Argv[]) => Promise<void>;
+
+/** The packages of an earlier deploy that asked for the very same, or else new ones, which are then kept. */
+async function reuse(
+  context: Context,
+  packages: Packages,
+  installation: Installation,
+  commands: readonly Argv[],
+  install: Install,
+): Promise<void> {
+  const { modules, log } = context;
+  const release = releaseOf(context);
+  const { key } = installation;
+  const fits: Fits = (scripted) => runAgain(packages, installation, scripted) !== undefined;
+  const taken = fits([]) ? await modules.take(key, release, fits, io(context)) : "unfit";
+  if (typeof taken === "object") {
+    log.say("The packages are those of an earlier deploy: nothing of what decides them has changed");
+    makeExecutable(release.path, installation);
+    return install(runAgain(packages, installation, taken.scripted) ?? []);
+  }
+  await install(commands);
+  if (taken === "none") await modules.keep(key, release, fits, io(context));
 }
 
 async function run(context: Context): Promise<StepResult> {
@@ -38,8 +65,15 @@ async function run(context: Context): Promise<StepResult> {
     );
   }
   const builds = app.build !== false && (app.build !== "auto" || packages.hasBuild);
-  for (const argv of builds ? packages.full : packages.production)
-    await command(context, argv, { ...work, cwd: packages.dir });
+  const commands = builds ? packages.full : packages.production;
+  const install: Install = async (argvs) => {
+    for (const argv of argvs) await command(context, argv, { ...work, cwd: packages.dir });
+  };
+  const installation = app.reuse
+    ? await installationOf(context, packages, commands, withTools(work.env, release))
+    : undefined;
+  if (installation) await reuse(context, packages, installation, commands, install);
+  else await install(commands);
   return undefined;
 }
 
