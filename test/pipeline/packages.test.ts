@@ -82,7 +82,7 @@ test("a packageManager field cannot slip an option or another package in", () =>
 test("without a lockfile npm installs, and says so; without anything there is nothing to install", () => {
   const loose = packages({ "package.json": manifest() });
   expect(loose).toMatchObject({ unlocked: true, nothingToInstall: false });
-  expect(line(loose?.production[0])).toBe("npm install --omit=dev --no-audit --no-fund --prefer-offline");
+  expect(line(loose?.production[0])).toBe("npm install --omit=dev --no-audit --no-fund");
   expect(packages({ "package.json": JSON.stringify({ scripts: { build: "x" } }) })).toMatchObject({
     nothingToInstall: true,
     hasBuild: true,
