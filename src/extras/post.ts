@@ -25,7 +25,20 @@ interface Refusal {
 }
 
 const mostPatienceMs = 60_000;
+/** Of an answer, bytes; nobody whom dropless asks has more to say, and some may never end. */
 const mostText = 1_000_000;
+
+async function beginning({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop closes the connection.
+  for await (const chunk of body ?? []) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= mostText) break;
+  }
+  return Buffer.concat(chunks).toString("utf8", 0, mostText);
+}
 
 const retryAfter = (value: string | null): number | undefined => {
   const seconds = Number(value);
@@ -44,7 +57,7 @@ async function once(request: Posted, signal: AbortSignal): Promise<{ text: strin
       redirect: "manual",
       signal,
     });
-    const text = (await response.text()).slice(0, mostText);
+    const text = await beginning(response);
     if (response.ok) return { text };
     return {
       passing: response.status === 429 || response.status >= 500,

@@ -1,5 +1,8 @@
 import { createHmac } from "node:crypto";
-import { expect, it } from "vitest";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, it, onTestFinished } from "vitest";
 import type { NotifyConfig } from "../../src/config/schema.js";
 import type { Deploy, Ended } from "../../src/domain/deploy.js";
 import { createNotify } from "../../src/extras/notify.js";
@@ -147,4 +150,25 @@ it("gives up at once on a refusal, follows no redirect, and shows no address in 
   expect(warned).toEqual([{ deploy: "01d", target: "slack", reason: "answered 302" }]);
   expect(JSON.stringify(warned)).not.toContain("hidden");
   await notify.stop();
+});
+
+it("reads no more than the beginning of an answer that never ends", async () => {
+  let sent = 0;
+  const server = createServer((_request, response) => {
+    response.on("error", () => {});
+    const pour = (): void => {
+      while (response.writable && response.write("x".repeat(65_536))) sent += 65_536;
+    };
+    response.on("drain", pour);
+    pour();
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.closeAllConnections());
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const { tell, notify, warned } = told([{ type: "webhook", url: `http://127.0.0.1:${port}/`, on: every }]);
+  tell(ended());
+  await notify.stop();
+  expect(warned).toEqual([]);
+  expect(sent).toBeLessThan(50_000_000);
+  server.close();
 });
