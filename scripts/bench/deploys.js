@@ -35,9 +35,9 @@ function stepTable(title, deploys) {
   };
   const between = all.map(({ own, steps }) => own - steps.reduce((sum, step) => sum + step.own, 0));
   return [
-    `${title}: milliseconds of each step, of these in git, npm and boots, and dropless's own (medians)`,
+    `${title}: milliseconds of each step, of these in git, npm, cp and boots, and dropless's own (medians)`,
     "",
-    "| step | all | git, npm, boots | own |",
+    "| step | all | git, npm, cp, boots | own |",
     "|---|---|---|---|",
     ...stepNames.flatMap(line),
     `| before and between | ${median(between)} | 0 | ${median(between)} |`,
@@ -136,7 +136,7 @@ async function run({ runs, tiny, log }) {
     ];
     for (const [what, results] of beyond)
       rows.push({
-        what: `time beyond git, npm and boots: ${what}`,
+        what: `time beyond git, npm, cp and boots: ${what}`,
         unit: "s",
         ours: results.map((result) => partsOf(result).own / 1000),
         goal: { of: "ours", most: 2 },

@@ -88,7 +88,8 @@ export async function createWays({ sample, names, defaults = false }) {
   symlinkSync(pm2Bin, join(bin, "pm2"));
   const shims = join(dir, "shims");
   mkdirSync(shims);
-  for (const program of ["git", "npm"]) {
+  // With cp packages are put into place, those of an earlier deploy.
+  for (const program of ["git", "npm", "cp"]) {
     writeFileSync(join(shims, program), shim(program, which(program), trace));
     chmodSync(join(shims, program), 0o755);
   }
