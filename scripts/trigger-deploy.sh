@@ -3,7 +3,7 @@
 #
 #   DROPLESS_URL=https://example.com/_dropless DROPLESS_SECRET=… scripts/trigger-deploy.sh
 #
-# Needs curl, openssl and a POSIX shell. In a GitHub Actions job the repository, ref, commit and delivery
+# Needs curl, openssl and a POSIX system's shell and tools. In a GitHub Actions job the repository, ref, commit and delivery
 # come from the job's own variables; elsewhere say them.
 #
 #   option               variable                default
@@ -327,21 +327,32 @@ deploy_of() {
   done
 }
 
+# Some mawk waits for a full buffer of 4 kB unless it is told not to; others do not know the option.
+case $(awk -W version 2>&1 </dev/null) in
+  mawk*) flowing() { awk -W interactive "$@"; } ;;
+  *) flowing() { awk "$@"; } ;;
+esac
+
 # log_of ID LINE [all]: prints the log behind LINE, and leaves the number of the last line in $dir/line.
-# A line that was cut off with the connection is not printed; the next call brings it whole.
+# A line that was cut off with the connection is not printed; the next call brings it whole. Which one that is shows the
+# mark that stands where the connection ended.
 log_of() {
   query="after=$2"
   [ "${3:-}" = all ] || query="follow=1&$query"
-  curl -sSNf --proto '=http,https' --connect-timeout 10 --max-time 240 --keepalive-time 20 \
-    -K "$dir/token" "$url/deploys/$1/logs?$query" 2>/dev/null | {
-    number=$2
-    while IFS= read -r text; do
-      printf '%s\n' "$text"
-      number=$((number + 1))
-    done
-    if [ "${3:-}" = all ] && [ -n "$text" ]; then printf '%s\n' "$text"; fi
-    echo "$number" >"$dir/line"
-  }
+  mark=$(openssl rand -hex 16)
+  # shellcheck disable=SC2016 # awk's own
+  {
+    curl -sSNf --proto '=http,https' --connect-timeout 10 --max-time 240 --keepalive-time 20 \
+      -K "$dir/token" "$url/deploys/$1/logs?$query" 2>/dev/null
+    printf '%s' "$mark"
+  } | flowing -v mark="$mark" -v number="$2" -v all="${3:-}" -v file="$dir/line" '
+    substr($0, length($0) - length(mark) + 1) == mark {
+      rest = substr($0, 1, length($0) - length(mark))
+      if (all != "" && rest != "") print rest
+      next
+    }
+    { print; number++; fflush() }
+    END { print number >file }'
 }
 
 ended() {

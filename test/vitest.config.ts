@@ -35,12 +35,16 @@ export default defineConfig({
     sequence: { sequencer: LongFirst },
     projects: [
       {
+        // Packages that are read as sources name source maps that they do not bring.
+        logLevel: "error",
         test: {
           name: "unit",
           include: ["**/*.test.ts"],
           exclude: ["e2e/**", "drain/**", "real/**"],
           testTimeout: 30_000,
           hookTimeout: 60_000,
+          // It imports JSON in a way that bundlers know and Node does not.
+          server: { deps: { inline: ["@actions/workflow-parser"] } },
         },
       },
       {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The step behind action.yml: asks for the deploy, shows its events in the job's log, a group for each step, and ends
-# with its outcome. Needs bash 4.2, curl and openssl; JSON is taken apart by bash, because a runner may lack jq.
+# with its outcome. Needs bash 4.2, curl, openssl and awk (which shows the log, see events.awk: bash reads a stream byte by
+# byte); the little JSON that is left is taken apart by bash, because a runner may lack jq.
 set -uo pipefail
 # Bytes, not characters: much faster, and what JSON escapes is below 128.
 export LC_ALL=C
@@ -13,6 +14,9 @@ url=${url%/webhooks/deploy}
 deadline=$((SECONDS + ${DROPLESS_TIMEOUT:-1800}))
 outputs=${GITHUB_OUTPUT:-/dev/null}
 summary=${GITHUB_STEP_SUMMARY:-/dev/null}
+
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
 
 # What apps print goes into this log, and lines such as `::add-path::` in it would be commands to the runner. So the runner
 # is told to stop listening until it sees a token that nobody else knows; command() wakes it for one line.
@@ -51,74 +55,40 @@ unescape() {
   printf -v "$1" '%s' "${inside//$'\x01'/\\}"
 }
 
+# Some mawk waits for a full buffer of 4 kB unless it is told not to; others do not know the option.
+awk=(awk)
+if [[ $(awk -W version 2>&1 </dev/null) == mawk* ]]; then awk=(awk -W interactive); fi
+
 # follow ID TOKEN: shows the events, through reconnections and superseding deploys; leaves the deploy in `ended`.
 follow() {
-  local id=$1 line data='' event='' last='' group='' failures=0 stream reader left
+  local id=$1 next last='' group='' failures=0 seen
   ended=
+  hush
   while [ -z "$ended" ]; do
     [ $SECONDS -lt $deadline ] || fail "The deploy $id has not ended within ${DROPLESS_TIMEOUT} s; it goes on" "Raise the action's timeout, or set wait to false."
-    exec {stream}< <(exec curl -sSN --fail -H 'Accept: text/event-stream' -H "Last-Event-ID: $last" \
-      -H @<(printf 'Authorization: Bearer %s\n' "$2") "$url/deploys/$id/events" 2>&1)
-    reader=$!
+    rm -f "$dir"/*
     # A heartbeat comes every 10 s: a minute of silence means that the connection is dead.
-    while left=$((deadline - SECONDS)) && [ $left -gt 0 ] && IFS= read -r -t $((left < 60 ? left : 60)) line <&"$stream"; do
-      line=${line%$'\r'}
-      case $line in
-        id:*) last=${line#id: } ;;
-        event:*) event=${line#event: } ;;
-        data:*) data=${line#data: } ;;
-        curl:*) failures=$((failures + 1)); say "$line" ;;
-        '')
-          [ -z "$data" ] || { failures=0; show; }
-          event='' data=''
-          ;;
-      esac
-      [ -z "$ended" ] || break
-    done
-    kill "$reader" 2>/dev/null
-    exec {stream}<&-
-    if [ -n "$ended" ]; then
-      if [ "$(status_of "$ended")" = superseded ] && line=$(string supersededBy "$ended") && [ -n "$line" ]; then
-        say "superseded by $line, which brings this commit too"
-        id=$line last='' ended=''
+    curl -sSN --fail --max-time $((deadline - SECONDS)) --speed-limit 1 --speed-time 60 \
+      -H 'Accept: text/event-stream' -H "Last-Event-ID: $last" -H @<(printf 'Authorization: Bearer %s\n' "$2") \
+      "$url/deploys/$id/events" 2>"$dir/error" | TOKEN=$token STATE=$dir LAST=$last GROUP=$group "${awk[@]}" -f "$here/events.awk"
+    seen=$last
+    last=$(<"$dir/last")
+    group=$(<"$dir/group")
+    if [ -e "$dir/ended" ]; then
+      ended=$(<"$dir/ended")
+      if [ "$(status_of "$ended")" = superseded ] && next=$(string supersededBy "$ended") && [ -n "$next" ]; then
+        say "superseded by $next, which brings this commit too"
+        id=$next last='' ended=''
       fi
     else
+      [ $SECONDS -ge $deadline ] || say "$(<"$dir/error")"
+      if [ "$last" = "$seen" ]; then failures=$((failures + 1)); else failures=0; fi
       [ $failures -lt 20 ] || fail "The deploy's log cannot be read at $url/deploys/$id/events" "Does nginx pass this path to dropless?"
       sleep 1
     fi
   done
 }
 status_of() { [[ $1 =~ ^\{\"id\":\"[^\"]*\",\"app\":\"[^\"]*\",\"status\":\"([a-z_]+)\" ]] && printf '%s' "${BASH_REMATCH[1]}"; }
-seconds() { local ms; ms=$(number durationMs "$1") && printf ' after %d.%d s' $((ms / 1000)) $((ms % 1000 / 100)); }
-
-# One event; `group` is follow's, the step that is open.
-show() {
-  local name status text
-  case $event in
-    log)
-      # The daemon's order of keys, without a regular expression for each of 100,000 lines.
-      text=${data#*'"text":"'}
-      if [[ $data == '{"line":'*'"text":"'*'","stream":'* ]]; then text=${text%'","stream":'*}; else text=; fi
-      unescape text
-      say "$text"
-      ;;
-    step)
-      name=$(string name "$data")
-      status=$(string status "$data")
-      case $status in
-        running) close_group; group=$name; command_line "::group::$name" ;;
-        succeeded | failed | skipped)
-          [ -n "$group" ] || return
-          say "$name $status$(seconds "$data")"
-          close_group
-          [ "$status" != failed ] || say "$name failed$(seconds "$data")"
-          ;;
-      esac
-      ;;
-    end) close_group; ended=$data ;;
-  esac
-}
-close_group() { [ -z "$group" ] || command_line '::endgroup::'; group=''; }
 
 # A cell of a Markdown table, or a paragraph of it: nothing in it is markup.
 plain() { local t=${1//$'\n'/ }; t=${t//&/&amp;}; t=${t//</&lt;}; t=${t//|/&#124;}; t=${t//\`/&#96;}; t=${t//[/&#91;}; printf '%s' "${t//\*/&#42;}"; }

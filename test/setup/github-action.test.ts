@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { convertWorkflowTemplate, NoOperationTraceWriter, parseWorkflow } from "@actions/workflow-parser";
+import { convertActionTemplate, parseAction } from "@actions/workflow-parser/actions/index";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { formatSse } from "../../src/http/sse.js";
@@ -53,14 +55,46 @@ const log = (line: number, text: string, step: string | null = "install") =>
 const step = (name: string, status: string, durationMs?: number) =>
   ["step", { name, status, durationMs, time }] as const;
 
-describe("the example workflows", () => {
+const trace = new NoOperationTraceWriter();
+/** What GitHub's own parser has against a workflow or an action's file; empty when nothing. */
+async function faultsOf(content: string, parse: typeof parseWorkflow): Promise<string[]> {
+  const { context, value } = parse({ name: "file.yml", content }, trace);
+  if (parse === parseWorkflow && value) await convertWorkflowTemplate(context, value);
+  if (parse === parseAction && value) convertActionTemplate(context, value);
+  return context.errors.getErrors().map(String);
+}
+
+describe("by GitHub's own parser", () => {
+  const workflows = codeBlocks().filter((block) => block.title === "workflow");
+
+  it("the action's file is one", async () => {
+    const text = readFileSync(file, "utf8");
+    expect(await faultsOf(text, parseAction)).toEqual([]);
+    expect(await faultsOf(text.replace("using: composite", "using: compost"), parseAction)).not.toEqual([]);
+  });
+
+  it("the example workflows are workflows", async () => {
+    expect(workflows.length).toBeGreaterThan(2);
+    for (const { where, text } of workflows)
+      expect([where, await faultsOf(text, parseWorkflow)]).toEqual([where, []]);
+    const wrong = [
+      ["runs-on:", "run-on:"],
+      ["secrets.DEPLOY_SECRET", "secret.DEPLOY_SECRET"],
+      ["branches: [main]", "branch: [main]"],
+    ] as const;
+    for (const [right, instead] of wrong) {
+      const text = workflows.find((one) => one.text.includes(right))?.text ?? "";
+      expect([instead, await faultsOf(text.replace(right, instead), parseWorkflow)]).not.toEqual([
+        instead,
+        [],
+      ]);
+    }
+  });
+
   it("give the action only inputs it has, and the ones it must have", () => {
     const { inputs } = parse(readFileSync(file, "utf8"));
-    const workflows = codeBlocks().filter((block) => block.title === "workflow");
-    expect(workflows.length).toBeGreaterThan(1);
     for (const { where, text } of workflows) {
-      const { on, jobs } = parse(text);
-      expect(on, where).toBeTruthy();
+      const { jobs } = parse(text);
       const uses = Object.values<{ steps: { uses?: string; with?: object }[] }>(jobs)
         .flatMap((job) => job.steps)
         .filter((each) => each.uses?.includes("dropless"));
@@ -103,8 +137,11 @@ describe.runIf(canTest("bash") && canTest("curl") && canTest("openssl"))(
         `: hello\n\n${all.map(([name, data], i) => formatSse(String(from + i), name, data)).join("")}`,
       );
     };
-    const run = (given: Record<string, string> = {}, more: Record<string, string> = {}) =>
-      runAction(file, tempDir("runner"), { url, secret, ...given }, { ...github, ...more });
+    const run = (
+      given: Record<string, string> = {},
+      more: Record<string, string> = {},
+      seen?: (raw: string) => void,
+    ) => runAction(file, tempDir("runner"), { url, secret, ...given }, { ...github, ...more }, seen);
 
     beforeAll(async () => {
       server.listen(0, "127.0.0.1");
@@ -242,6 +279,55 @@ describe.runIf(canTest("bash") && canTest("curl") && canTest("openssl"))(
       const job = await run({ wait: "false" });
       expect(job).toMatchObject({ code: 0, outputs: { id: "0first", status: "queued" } });
       expect(asked).toEqual([]);
+    });
+
+    it("shows each line when it comes, not when the connection ends", async () => {
+      let open: ServerResponse | undefined;
+      events = (_request, response) => {
+        open = response;
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.write(formatSse("1", ...log(1, "so far", null)));
+      };
+      const job = await run({ timeout: "60" }, {}, (raw) => {
+        // Only who has seen the line goes on.
+        if (raw.includes("so far")) open?.end(formatSse("2", "end", deploy("0first", "succeeded")));
+      });
+      expect(job).toMatchObject({ code: 0, errors: [], outputs: { status: "succeeded" } });
+    });
+
+    it("shows an event whose connection broke in its middle once, and whole", async () => {
+      const second = formatSse("2", ...log(2, "the second", null));
+      events = (request, response) => {
+        const first = !request.headers["last-event-id"];
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.end(
+          first
+            ? formatSse("1", ...log(1, "the first", null)) + second.slice(0, -12)
+            : second + formatSse("3", "end", deploy("0first", "succeeded")),
+        );
+      };
+      const job = await run();
+      expect(asked.map((request) => request.headers["last-event-id"])).toEqual([undefined, "1"]);
+      expect(job.text.filter((line) => line.startsWith("the "))).toEqual(["the first", "the second"]);
+    });
+
+    it("shows what a build prints as it printed it", async () => {
+      const odd = [
+        'a\\b "q" \\n \\u001b',
+        "tab\there",
+        "\u001b[31mred\u001b[0m\u0007\u001f",
+        "ünï 🚀",
+        '","stream":"x',
+        "a&b \\& %s %d",
+        "end\\",
+      ];
+      events = (_request, response) =>
+        stream(response, 1, [
+          ...odd.map((text, i) => log(i + 1, text, null)),
+          ["end", deploy("0first", "succeeded")],
+        ]);
+      const job = await run();
+      expect(job.text).toEqual(expect.arrayContaining(odd));
     });
 
     it("ends when its time is over, and says that the deploy goes on", async () => {

@@ -62,6 +62,7 @@ export async function runAction(
   dir: string,
   given: Record<string, string>,
   github: Record<string, string>,
+  seen?: (raw: string) => void,
 ): Promise<Job> {
   const action = parse(readFileSync(file, "utf8")) as Action;
   if (action.runs.using !== "composite") throw new Error("not a composite action");
@@ -112,6 +113,7 @@ export async function runAction(
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (chunk) => {
         raw += chunk;
+        seen?.(raw);
       });
     }
     code = await new Promise<number>((resolve) => child.once("close", (ended) => resolve(ended ?? 1)));
