@@ -98,6 +98,7 @@ export const appSchema = z.strictObject({
   install: command.default("auto"),
   build: command.default("auto"),
   reuse: z.boolean().default(true),
+  cache: z.array(relativePath).default([]),
   migrate: z.string().min(1).optional(),
   hooks: z
     .strictObject({ beforeRollout: z.string().min(1).optional(), afterRollout: z.string().min(1).optional() })

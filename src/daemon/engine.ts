@@ -2,6 +2,7 @@ import { cpus, freemem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createBooter } from "../adapters/boot.js";
+import { createBuildCache } from "../adapters/build-cache.js";
 import { runCommand } from "../adapters/command.js";
 import { createDeployLogs } from "../adapters/deploy-log/logs.js";
 import { createGit } from "../adapters/git.js";
@@ -87,6 +88,7 @@ export function createEngine(config: Config, report: (error: unknown) => void, r
     git: byApp((app) => createGit({ app, env: process.env })),
     releases,
     modules: byApp((app) => createModules({ app })),
+    buildCache: byApp((app) => createBuildCache({ app })),
     identify,
     rollout: revive.rollout,
     startProbe,

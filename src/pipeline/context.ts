@@ -5,7 +5,7 @@ import type { LogWriter, Recorder } from "../domain/ports.js";
 import type { Release } from "../domain/release.js";
 import type { StepName } from "../domain/step.js";
 import type { Rollout, StepIo, Target } from "../rollout/types.js";
-import type { Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
+import type { BuildCache, Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
 import type { ReceiptKeeper } from "./receipt.js";
 
 /** What the steps of one deploy work with. */
@@ -19,6 +19,7 @@ export interface Context {
   git: Git;
   releases: Releases;
   modules: Modules;
+  buildCache: BuildCache;
   identify: Identify;
   rollout: Rollout;
   receipt: ReceiptKeeper;

@@ -9,7 +9,7 @@ import type { Rollout, StartProbe } from "../rollout/types.js";
 import type { Context, Step } from "./context.js";
 import { appEnv, baseEnv } from "./env.js";
 import { attempt, conclude, handedOver, type Stop } from "./outcome.js";
-import type { Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
+import type { BuildCache, Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
 import { createReceipt } from "./receipt.js";
 import { beginRollback } from "./rollback.js";
 import { activateStep } from "./steps/activate.js";
@@ -27,6 +27,7 @@ export interface PipelineDeps {
   git: (app: AppConfig) => Git;
   releases: (app: AppConfig) => Releases;
   modules: (app: AppConfig) => Modules;
+  buildCache: (app: AppConfig) => BuildCache;
   identify: Identify;
   rollout: Rollout;
   startProbe: StartProbe;
@@ -107,6 +108,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       git: deps.git(app),
       releases: deps.releases(app),
       modules: deps.modules(app),
+      buildCache: deps.buildCache(app),
       identify: deps.identify,
       rollout: deps.rollout,
       receipt: createReceipt(app, recorder, log, deps.startProbe),

@@ -101,6 +101,19 @@ export interface Modules {
   tidy(options: { none: boolean }): Promise<void>;
 }
 
+/**
+ * The folders that an app names as `cache`: copied from release to release, never shared. What a build has left in
+ * them counts only once its deploy has succeeded.
+ */
+export interface BuildCache {
+  /** Puts what the last good build has left into a release, where it has nothing of that name. */
+  bring(release: Release, io: StepIo): Promise<void>;
+  /** Right after the build, before the app can write into them. */
+  save(release: Release, deploy: string, io: StepIo): Promise<void>;
+  /** The deploy went well. */
+  settle(deploy: string): Promise<void>;
+}
+
 /** See adapters/command.ts. */
 export interface CommandOptions {
   /** A line for `/bin/sh -c`, or a program with its arguments. */

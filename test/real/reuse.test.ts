@@ -167,3 +167,25 @@ test("scripts run again: a dependency's, which are the only thing npm does then,
   expect(await app.go()).toEqual(["run postinstall", "run prepare", "run build"]);
   expect(readFileSync(app.released("count"), "utf8")).toBe("postinstall prepare ");
 });
+
+test("folders of `cache` go from good release to good release, copied", async () => {
+  const tool = "const fs = require('fs'); fs.mkdirSync('.tool/cache', { recursive: true });";
+  const append = (more = "") =>
+    manifest({
+      scripts: { build: `node -e "${tool} fs.appendFileSync('.tool/cache/builds', 'x');${more}"` },
+      devDependencies: {},
+    });
+  const app = project({ "package.json": append() }, { cache: [".tool/cache"] });
+  const builds = (path = app.released(".tool/cache/builds")) => readFileSync(path, "utf8");
+  await app.go();
+  expect(builds()).toBe("x");
+  const first = app.released(".tool/cache/builds");
+  await app.go();
+  expect(builds()).toBe("xx");
+  expect(builds(first)).toBe("x");
+  // What the app itself writes there, and what a failed build has left, nobody gets.
+  appendFileSync(app.released(".tool/cache/builds"), "app");
+  await app.go({ "package.json": append(" process.exit(1)") }, "failed");
+  await app.go({ "package.json": append() });
+  expect(builds()).toBe("xxx");
+});

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createBuildCache } from "../../src/adapters/build-cache.js";
 import { createModules } from "../../src/adapters/modules/modules.js";
 import { identify } from "../../src/adapters/programs.js";
 import { createReleases } from "../../src/adapters/releases.js";
@@ -185,6 +186,7 @@ export function createWorld(root: string, more: object = {}) {
     git: () => lineGit(sha("c")),
     releases: () => releases,
     modules: () => modules,
+    buildCache: () => createBuildCache({ app }),
     identify,
     rollout: fake.rollout,
     startProbe: () => ({ stop: async () => ({ probes: 1204, failed: 0, maxGapMs: 31 }) }),

@@ -1,10 +1,10 @@
 import { command } from "../commands.js";
-import { type Context, releaseOf, type Step, type StepResult } from "../context.js";
+import { type Context, io, releaseOf, type Step, type StepResult } from "../context.js";
 import { finish } from "../finish.js";
 import { readPackages } from "../packages.js";
 
 async function run(context: Context): Promise<StepResult> {
-  const { app, base } = context;
+  const { app, base, buildCache, recorder } = context;
   const release = releaseOf(context);
   const work = {
     what: "build",
@@ -12,20 +12,17 @@ async function run(context: Context): Promise<StepResult> {
     timeoutMs: app.timeouts.build,
     nice: true,
   } as const;
-  let built = false;
-  if (app.build === "auto") {
-    const packages = readPackages(release.path, app.directory, base.PATH ?? "");
-    if (packages?.hasBuild) {
-      await command(context, packages.build, { ...work, cwd: packages.dir });
-      built = true;
-    }
-  } else if (app.build !== false) {
-    await command(context, app.build, { ...work, cwd: release.path });
-    built = true;
+  const packages =
+    app.build === "auto" ? readPackages(release.path, app.directory, base.PATH ?? "") : undefined;
+  const line = app.build === "auto" ? packages?.hasBuild && packages.build : app.build;
+  if (line) {
+    await buildCache.bring(release, io(context));
+    await command(context, line, { ...work, cwd: packages?.dir ?? release.path });
+    await buildCache.save(release, recorder.deploy.id, io(context));
   }
   // A migration may need tools that are development dependencies: then they go after it.
   if (app.migrate === undefined) await finish(context);
-  return built ? undefined : "skipped";
+  return line ? undefined : "skipped";
 }
 
 export const buildStep: Step = { name: "build", run };

@@ -2,7 +2,7 @@ import { join, sep } from "node:path";
 import { type Context, releaseOf, type Step, type StepResult } from "../context.js";
 
 async function run(context: Context): Promise<StepResult> {
-  const { app, rollout, releases, modules, recorder, log } = context;
+  const { app, rollout, releases, modules, buildCache, recorder, log } = context;
   const { live } = recorder.app();
   const spare = new Set([releaseOf(context).name]);
   for (const name of [live?.release, recorder.deploy.previous, releases.current()]) if (name) spare.add(name);
@@ -14,6 +14,7 @@ async function run(context: Context): Promise<StepResult> {
       if (path.startsWith(folder)) spare.add(path.slice(folder.length).split(sep)[0] ?? "");
   }
   const gone = await releases.prune(app.keep, spare);
+  await buildCache.settle(recorder.deploy.id);
   await modules.tidy({ none: !app.reuse });
   if (gone.length > 0) log.say(`Removed ${gone.join(", ")}`);
   return undefined;
