@@ -2,19 +2,21 @@
 /**
  * `kill -9` of the daemon at every step of a deploy, before and after each durable write, each command and each call to
  * PM2, while two apps are under load. First each kind of deploy (a good push, a broken one, one that is canceled when it
- * is already live, a rollback) runs unharmed, and the seams it passes are written down; then the kills are spread over
+ * is already live, a rollback, and two whose release is bad only beside the old one or when it is live, so that they are
+ * taken back, and the kills come on that way) runs unharmed, and the seams it passes are written down; then the kills are spread over
  * all of these seams, and some of them hit the daemon again while it recovers.
  * After each kill the daemon is started again and nothing else is done. Wanted: the deploy ends, exactly the configured
- * instances of exactly one release run, nothing is left over, and no request ever fails.
+ * instances of exactly one release run, nothing is left over, and no request ever fails; what such a bad release itself
+ * answered with 500 is counted apart.
  *
- *   node scripts/soak/kills.js [--kills 100] [--seed 1] [--json FILE]
+ *   node scripts/soak/kills.js [--kills 100] [--seed 1] [--kinds push,broken,cancel,rollback,beside,live] [--json FILE]
  *
  * Exits with 1 when something was not as wanted.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { appFiles } from "../bench/lib/apps.js";
+import { appFiles, badAnswers } from "../bench/lib/apps.js";
 import { startLoad } from "../bench/lib/load.js";
 import { createHost, spread } from "./lib/host.js";
 import { chance, inspect } from "./lib/oracle.js";
@@ -23,6 +25,7 @@ const { values } = parseArgs({
   options: {
     kills: { type: "string", default: "100" },
     seed: { type: "string", default: "1" },
+    kinds: { type: "string", default: "push,broken,cancel,rollback,beside,live" },
     json: { type: "string" },
   },
 });
@@ -36,7 +39,7 @@ const host = await createHost(names, ({ name, dir }) => ({
   install: `echo install >> ${dir}/ran`,
   build: `echo build >> ${dir}/ran; sleep 0.2`,
   migrate: `echo migrate >> ${dir}/ran`,
-  health: { path: "/", successes: 1, soak: "200ms", watch: "500ms", ready: "20s" },
+  health: { path: "/", successes: 1, soak: "200ms", watch: "1500ms", ready: "20s" },
 }));
 for (const signal of ["SIGINT", "SIGTERM"])
   process.once(signal, () => void host.end().finally(() => process.exit(1)));
@@ -58,6 +61,9 @@ const good = (name) =>
     appFiles({ kind: "http-close", release: `${name}-${Date.now()}`, port: host.repos[name].port }),
   );
 
+const bad = (name, kind) =>
+  host.commit(name, appFiles({ kind, release: `${name}-bad`, port: host.repos[name].port }));
+
 /** Resolves when that step runs, or the daemon has gone. */
 async function reached(id, step) {
   const passed = ({ steps }) => steps?.find((one) => one.name === step)?.status !== "pending";
@@ -72,10 +78,7 @@ const kinds = {
   },
   broken: {
     ends: ["failed"],
-    ask: async (name) => {
-      const files = appFiles({ kind: "crash-at-boot", release: "broken", port: host.repos[name].port });
-      return (await host.deliver(name, host.commit(name, files))).id;
-    },
+    ask: async (name) => (await host.deliver(name, bad(name, "crash-at-boot"))).id,
   },
   cancel: {
     // A wish that came too late, or was not heard by a daemon that was killed, changes nothing.
@@ -90,6 +93,20 @@ const kinds = {
   rollback: {
     ends: ["succeeded"],
     ask: async (name) => (await host.call("POST", `/apps/${name}/rollback`)).body.id,
+  },
+  // Killed from its first instance on, and on the way back.
+  beside: {
+    ends: ["rolled_back"],
+    from: /^pm2 start before/,
+    isBad: true,
+    ask: async (name) => (await host.deliver(name, bad(name, "broken-beside-old"))).id,
+  },
+  // Killed from the moment when it is the live release, and on the way back.
+  live: {
+    ends: ["rolled_back"],
+    from: /^symlink current/,
+    isBad: true,
+    ask: async (name) => (await host.deliver(name, bad(name, "bad-when-live"))).id,
   },
 };
 
@@ -120,7 +137,8 @@ async function check(what, kind, name, id, known) {
     if (!kinds[kind].ends.includes(body.status))
       said.push(`${one} ended ${body.status}: ${JSON.stringify(body.error)}`);
     if (body.status === "succeeded" && !body.receipt) said.push(`${one} has no receipt`);
-    if (body.receipt?.failed > 0) said.push(`${one}: ${body.receipt.failed} probes failed`);
+    if (body.receipt?.failed > 0 && !kinds[kind].isBad)
+      said.push(`${one}: ${body.receipt.failed} probes failed`);
     if (body.steps.some(({ status }) => status === "running")) said.push(`${one}: a step still runs`);
   }
   const { faults: seen } = await inspect(host, wanted, { settled: ended.length > 0 ? [name] : [] });
@@ -244,21 +262,24 @@ try {
       pauseMs: 30,
       maxSeconds: 3600,
       handlers: [0, 50, 0, 300],
+      badAnswers,
     });
   const places = {};
-  for (const kind of Object.keys(kinds)) {
-    const { passed, durationMs } = await traced(kind, names[0]);
+  const chosen = values.kinds.split(",");
+  for (const kind of chosen) {
+    const { passed: all, durationMs } = await traced(kind, names[0]);
+    const from = kinds[kind].from ?? /./;
+    const passed = all.slice(all.findIndex((seam) => from.test(seam)));
     // Of the calls that only look, a few stand for all.
     const seams = [...new Set(passed)].filter((seam) => !/ list | listen /.test(seam) || next() < 0.3);
-    places[kind] = shuffled([...seams, ...Array.from({ length: 6 }, () => `time#${below(durationMs)}`)]);
+    const times = kinds[kind].from ? 0 : 6;
+    places[kind] = shuffled([...seams, ...Array.from({ length: times }, () => `time#${below(durationMs)}`)]);
     coverage[kind] = { seams: new Set(passed).size, killed: 0 };
     console.log(`unharmed ${kind}: ${passed.length} seams in ${durationMs} ms`);
   }
   // A share of each kind, the good pushes first in number.
-  const shares = { push: 0.5, cancel: 0.2, rollback: 0.2, broken: 0.1 };
-  const order = shuffled(
-    Object.entries(shares).flatMap(([kind, share]) => Array(Math.ceil(wantedKills * share)).fill(kind)),
-  );
+  const shares = { push: 0.4, cancel: 0.15, rollback: 0.15, broken: 0.1, beside: 0.1, live: 0.1 };
+  const order = shuffled(chosen.flatMap((kind) => Array(Math.ceil(wantedKills * shares[kind])).fill(kind)));
   for (let turn = 0; killed < wantedKills && turn < wantedKills * 3; turn++) {
     const kind = order[turn % order.length];
     const seam = places[kind][turn % places[kind].length];
@@ -283,6 +304,7 @@ try {
     minutes: Math.round((Date.now() - began) / 6000) / 10,
     requests: Object.values(results).reduce((sum, { total }) => sum + total, 0),
     failed: Object.values(results).reduce((sum, { failed }) => sum + failed, 0),
+    answeredByBadReleases: Object.values(results).reduce((sum, { bad }) => sum + bad, 0),
     faults: faults.length,
   };
   console.log(JSON.stringify(figures, null, 2));
@@ -296,6 +318,6 @@ try {
   await Promise.all(Object.values(loads).map((load) => load.abort().catch(() => {})));
   await host.end();
 }
-for (const fault of faults.slice(0, 30)) console.error(fault);
+for (const fault of faults.slice(0, 30)) console.error(`✗ ${fault}`);
 console.log(faults.length === 0 ? "as wanted" : `${faults.length} faults`);
 process.exit(faults.length === 0 ? 0 : 1);

@@ -7,7 +7,8 @@ export type BadKind =
   | "dies-after-3s"
   | "script-missing"
   | "syntax-error"
-  | "broken-beside-old";
+  | "broken-beside-old"
+  | "bad-when-live";
 
 export interface AppOptions {
   kind: GoodKind | BadKind;
@@ -20,7 +21,10 @@ export interface AppOptions {
 }
 
 export const goodKinds: GoodKind[];
+/** Without `bad-when-live`, which users see. */
 export const badKinds: BadKind[];
+/** What a release answers that is bad only beside the old one, or when it is live. */
+export const badAnswers: string[];
 /** The app's files by name: `server.js` (ESM), `package.json` without dependencies, `release.txt`. */
 export function appFiles(options: AppOptions): Record<string, string>;
 /** Writes them into `dir`; the path of server.js (which `script-missing` does not have). */

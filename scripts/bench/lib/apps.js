@@ -127,7 +127,22 @@ http.createServer((req, res) => {
   res.end("the lock is held by another process");
 }).listen(port);
 `,
+  // Healthy until it is the live one, as `current` says.
+  "bad-when-live": `import { readlinkSync } from "node:fs";
+import { basename, join } from "node:path";
+${handler}
+const own = basename(import.meta.dirname);
+const live = () => basename(readlinkSync(join(import.meta.dirname, "../../current")));
+http.createServer((req, res) => {
+  if (process.env.DROPLESS_PREFLIGHT === "1" || live() !== own) return handle(req, res);
+  res.statusCode = 500;
+  res.end("the release has gone bad");
+}).listen(port);
+`,
 };
+
+/** What such releases answer themselves, with 500: nobody else's request ever gets it. */
+export const badAnswers = ["the lock is held by another process", "the release has gone bad"];
 
 export const appFiles = ({ kind, release, port, elsewhere = port + 1 }) => ({
   "package.json": `${JSON.stringify({ name: "app", version: "1.0.0", private: true, type: "module" }, null, 2)}\n`,

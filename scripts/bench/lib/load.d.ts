@@ -9,6 +9,8 @@ export interface LoadFailure {
 export interface LoadResult {
   total: number;
   failed: number;
+  /** Answers that are one of `badAnswers`, with 500; in neither of the others. */
+  bad: number;
   /** The first 200. */
   failures: LoadFailure[];
   /** Answers by the release that gave them. */
@@ -20,6 +22,8 @@ export interface LoadResult {
 }
 
 export interface LoadOptions {
+  /** Whole bodies by which a release says that it is itself bad. Default none. */
+  badAnswers?: string[];
   /** One of the two; 127.0.0.1 only. */
   port?: number;
   url?: string;
