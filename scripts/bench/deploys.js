@@ -159,7 +159,7 @@ async function run({ runs, tiny, log }) {
     };
   } finally {
     await ways?.end();
-    sample.end();
+    await sample.end();
   }
 }
 

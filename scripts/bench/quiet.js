@@ -97,7 +97,7 @@ async function run({ runs, tiny, log }) {
   } finally {
     load?.abort();
     await ways?.end();
-    sample.end();
+    await sample.end();
   }
 }
 

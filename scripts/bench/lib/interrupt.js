@@ -7,7 +7,14 @@ export function endOnInterrupt(end) {
   if (!isListening)
     for (const signal of ["SIGINT", "SIGTERM"])
       process.once(signal, async () => {
-        await Promise.allSettled([...ends].map((each) => each()));
+        // One after the other: what was begun last may still write into what was begun first.
+        for (const each of [...ends].reverse()) {
+          try {
+            await each();
+          } catch (error) {
+            process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+          }
+        }
         process.exit(130);
       });
   isListening = true;

@@ -125,11 +125,20 @@ async function npmEnv(cache) {
  */
 export async function createSample({ tiny, locks, log }) {
   const dir = mkdtempSync(join(tmpdir(), "dropless-sample-"));
-  const end = () => rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  const over = new AbortController();
+  let running;
+  const end = async () => {
+    over.abort();
+    await running?.catch(() => {});
+    rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  };
   const forget = endOnInterrupt(end);
   const env = await npmEnv(join(dir, "cache"));
-  const npm = (args, cwd) =>
-    exec("npm", args, { cwd, env: { ...process.env, ...env }, maxBuffer: 1 << 26, timeout: 600_000 });
+  const npm = (args, cwd) => {
+    const settings = { cwd, env: { ...process.env, ...env }, maxBuffer: 1 << 26, timeout: 600_000 };
+    running = exec("npm", args, { ...settings, signal: over.signal });
+    return running;
+  };
   const modules = tiny ? 1 : 60;
   const texts = [];
   let packages = 0;
@@ -149,7 +158,7 @@ export async function createSample({ tiny, locks, log }) {
     log(`the sample app has ${packages} packages; ${locks} lockfiles, npm's cache is warm`);
   } catch (error) {
     forget();
-    end();
+    await end();
     throw error;
   }
   return {
@@ -185,9 +194,9 @@ export async function createSample({ tiny, locks, log }) {
       for (let n = 0; n < modules; n++) files[`src/items/m${n}.ts`] = module(n, tiny);
       return files;
     },
-    end() {
+    async end() {
       forget();
-      end();
+      await end();
     },
   };
 }
