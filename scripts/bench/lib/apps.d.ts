@@ -7,11 +7,10 @@ export type BadKind =
   | "dies-after-3s"
   | "script-missing"
   | "syntax-error"
-  | "broken-beside-old"
-  | "bad-when-live";
+  | "broken-beside-old";
 
 export interface AppOptions {
-  kind: GoodKind | BadKind;
+  kind: GoodKind | BadKind | "bad-when-live";
   /** Part of every answer; no blanks. */
   release: string;
   /** Hard-coded in the app; PORT in its environment wins. */
