@@ -1,12 +1,8 @@
-#!/usr/bin/env node
 /**
- * Deliveries beside adnanh/webhook (Debian's package `webhook`), in turn, with the same load: unique signed deliveries answered a
- * second, of which dropless has stored each and the other has started `/bin/true` for each; wrongly signed ones refused
- * a second. Then dropless' answer times at a steady rate, idle and while a build keeps every core busy.
- *
- *   node scripts/bench/webhook.js [--runs 5] [--count 4000] [--connections 16] [--bytes 8192] [--rate 200] [--seconds 20] [--json FILE]
- *
- * `npm run build` first. Exits with 1 when an answer was not as it should be.
+ * Deliveries beside adnanh/webhook (Debian's package `webhook`), in turn, with the same load: unique signed deliveries
+ * answered a second, of which dropless has stored each and the other has started `/bin/true` for each; wrongly signed
+ * ones refused a second. Then dropless' answer times at a steady rate, with a build asleep and with one that keeps
+ * every core busy. `npm run bench -- webhook` (scripts/bench/run.js).
  */
 import { fork, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -14,7 +10,6 @@ import { connect } from "node:net";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { createHost, freePort } from "../soak/lib/host.js";
 
 /** A build that holds, asleep or with every core busy, until it is told to go on. */
@@ -96,8 +91,7 @@ async function startOther(secret) {
   };
 }
 
-const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-export const quantile = (values, share) => {
+const quantile = (values, share) => {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 };
@@ -107,20 +101,19 @@ const wanted = (statuses, ...codes) => {
     throw new Error(`answered ${JSON.stringify(statuses)} instead of ${codes.join(" or ")}`);
 };
 
-export async function measureWebhook({
-  runs = 5,
-  count = 4000,
-  connections = 16,
-  bytes = 8192,
-  rate = 200,
-  seconds = 20,
-} = {}) {
+const connections = 16;
+const bytes = 8192;
+const rate = 200;
+
+async function run({ runs, tiny, log }) {
+  const count = tiny ? 100 : 4000;
+  const seconds = tiny ? 1 : 20;
   const host = await createHost(["api"], ({ dir }) => ({ build: `node hold.js ${dir}` }));
   let other;
   try {
-    await host.start();
+    await host.start({ quiet: true });
     other = await startOther(host.secret);
-    const own = { port: host.port, path: "/webhooks/deploy" };
+    const ours = { port: host.port, path: "/webhooks/deploy" };
     const theirs = { port: other.port, path: other.path };
     const load = { secret: host.secret, count, connections, bytes, fullName: "acme/api" };
     const hold = async (mode) => {
@@ -137,98 +130,73 @@ export async function measureWebhook({
     };
 
     await hold("idle");
-    const rates = { accepted: { dropless: [], webhook: [] }, refused: { dropless: [], webhook: [] } };
+    const accepted = { ours: [], theirs: [] };
+    const refused = { ours: [], theirs: [] };
+    const measure = async (list, options, ...codes) => {
+      const result = await send({ ...load, ...options });
+      wanted(result.statuses, ...codes);
+      list.push(Math.round(count / result.seconds));
+    };
     // The first of each is not counted: both have to get warm.
-    for (let run = 0; run <= runs; run++) {
-      const put = (list, value) => run > 0 && list.push(value);
-      const ours = await send({ ...load, ...own });
-      wanted(ours.statuses, 202);
-      put(rates.accepted.dropless, count / ours.seconds);
-      const begun = await send({ ...load, ...theirs });
-      wanted(begun.statuses, 200);
-      put(rates.accepted.webhook, count / begun.seconds);
+    for (let n = 0; n <= runs; n++) {
+      await measure(accepted.ours, ours, 202);
+      await measure(accepted.theirs, theirs, 200);
       await other.done();
-      const refused = await send({ ...load, ...own, wrong: true });
-      wanted(refused.statuses, 401, 429);
-      put(rates.refused.dropless, count / refused.seconds);
-      const alsoRefused = await send({ ...load, ...theirs, wrong: true });
+      await measure(refused.ours, { ...ours, wrong: true }, 401, 429);
       // A signature that does not fit is an error to it, not a rule that is not met.
-      wanted(alsoRefused.statuses, 401, 500);
-      put(rates.refused.webhook, count / alsoRefused.seconds);
+      await measure(refused.theirs, { ...theirs, wrong: true }, 401, 500);
+      log(`run ${n} of ${runs}: ${accepted.ours.at(-1)} and ${accepted.theirs.at(-1)} a second accepted`);
     }
+    for (const list of [accepted.ours, accepted.theirs, refused.ours, refused.theirs]) list.shift();
     const steady = {};
     for (const mode of ["idle", "busy"]) {
       if (mode === "busy") {
         await letGo();
         await hold("busy");
       }
-      const result = await send({ ...load, ...own, count: rate * seconds, rate });
-      wanted(result.statuses, 202);
-      steady[mode] = result.latencies;
+      steady[mode] = { p50: [], p99: [] };
+      for (let n = 0; n < runs; n++) {
+        const { statuses, latencies } = await send({ ...load, ...ours, count: rate * seconds, rate });
+        wanted(statuses, 202);
+        for (const [key, share] of [
+          ["p50", 0.5],
+          ["p99", 0.99],
+        ])
+          steady[mode][key].push(Number(quantile(latencies, share).toFixed(2)));
+      }
+      log(`${mode}: p99 ${steady[mode].p99.join(", ")} ms`);
     }
-    return report(rates, steady, { rate, seconds, runs, count, connections, bytes });
+    const note = `${bytes} bytes, ${connections} connections`;
+    const beside = { unit: "/s", against: "adnanh/webhook", goal: { of: "ratio", least: 2 } };
+    const times = { unit: "ms" };
+    return {
+      rows: [
+        {
+          what: "signed deliveries answered, each stored",
+          ...beside,
+          ...accepted,
+          note: `${note}; theirs starts /bin/true`,
+        },
+        { what: "wrong signatures refused", ...beside, ...refused, note },
+        { what: `202 at ${rate} a second, build asleep, p50`, ...times, ours: steady.idle.p50 },
+        { what: `202 at ${rate} a second, build asleep, p99`, ...times, ours: steady.idle.p99 },
+        { what: `202 at ${rate} a second, build on every core, p50`, ...times, ours: steady.busy.p50 },
+        {
+          what: `202 at ${rate} a second, build on every core, p99`,
+          ...times,
+          ours: steady.busy.p99,
+          goal: { of: "ours", most: 10 },
+        },
+      ],
+    };
   } finally {
     await other?.end();
     await host.end();
   }
 }
 
-function report({ accepted, refused }, steady, settings) {
-  const row = (what, own, reference, goal) => ({
-    what,
-    ratio: Number((median(own) / median(reference)).toFixed(2)),
-    goal,
-    dropless: Math.round(median(own)),
-    webhook: Math.round(median(reference)),
-    unit: "a second",
-    all: { dropless: own.map(Math.round), webhook: reference.map(Math.round) },
-  });
-  const at = (values, share) => Number(quantile(values, share).toFixed(1));
-  return {
-    settings,
-    rows: [
-      row("signed deliveries answered", accepted.dropless, accepted.webhook, "at least 2"),
-      row("wrong signatures refused", refused.dropless, refused.webhook, "at least 2"),
-    ],
-    steady: Object.entries(steady).map(([mode, values]) => ({
-      what: `202 at ${settings.rate} a second, ${mode === "busy" ? "a build on every core" : "the build asleep"}`,
-      p50: at(values, 0.5),
-      p99: at(values, 0.99),
-      longest: at(values, 1),
-      goal: mode === "busy" ? "p99 under 10" : "",
-      unit: "ms",
-    })),
-  };
-}
-
-export const webhookMarkdown = ({ rows, steady, settings }) =>
-  [
-    `| ${settings.bytes} bytes, ${settings.connections} connections, ${settings.runs} runs of ${settings.count} | ratio | goal | dropless | webhook |`,
-    "|---|---|---|---|---|",
-    ...rows.map(
-      (one) =>
-        `| ${one.what} | **${one.ratio}×** | ${one.goal}× | ${one.dropless} ${one.unit} | ${one.webhook} ${one.unit} |`,
-    ),
-    "",
-    "| answer | p50 | p99 | longest | goal |",
-    "|---|---|---|---|---|",
-    ...steady.map(
-      (one) => `| ${one.what} | ${one.p50} ms | ${one.p99} ms | ${one.longest} ms | ${one.goal} |`,
-    ),
-  ].join("\n");
-
-if (import.meta.filename === process.argv[1]) {
-  const names = ["runs", "count", "connections", "bytes", "rate", "seconds"];
-  const { values } = parseArgs({
-    options: {
-      json: { type: "string" },
-      ...Object.fromEntries(names.map((name) => [name, { type: "string" }])),
-    },
-  });
-  const given = names
-    .filter((name) => values[name] !== undefined)
-    .map((name) => [name, Number(values[name])]);
-  const result = await measureWebhook(Object.fromEntries(given));
-  if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
-  console.log(webhookMarkdown(result));
-}
+export const bench = {
+  name: "webhook",
+  about: "deliveries beside adnanh/webhook, and how long one is waited for",
+  run,
+};

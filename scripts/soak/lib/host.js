@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, createHmac, randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -83,14 +83,26 @@ export async function createHost(names, block = () => ({})) {
 
   let child;
   const said = [];
-  /** With `seams` the daemon tells where it is and dies where it is told; then `killed` instead of ready is no fault. */
-  async function start({ seams = false, env: more = {} } = {}) {
-    child = spawn(process.execPath, [...(seams ? ["--import", seamsFile] : []), main], {
+  /**
+   * With `seams` the daemon tells where it is and dies where it is told; then `killed` instead of ready is no fault.
+   * `quiet`: what it says goes to a file, so that nobody here spends the machine's time on reading it.
+   */
+  async function start({ seams = false, quiet = false, args = [], env: more = {} } = {}) {
+    const output = quiet ? openSync(join(dir, "said"), "a") : "pipe";
+    child = spawn(process.execPath, [...(seams ? ["--import", seamsFile] : []), ...args, main], {
       cwd: dir,
       env: { ...env, DROPLESS_CONFIG: join(dir, "dropless.yaml"), SOAK_SECRET: secret, ...more },
-      stdio: ["ignore", "pipe", "pipe", ...(seams ? ["ipc"] : [])],
+      stdio: ["ignore", output, output, ...(seams ? ["ipc"] : [])],
     });
     const started = child;
+    if (quiet) {
+      closeSync(output);
+      while (!(await isReady())) {
+        if (!isUp()) throw new Error(`the daemon ended:\n${readFileSync(join(dir, "said"), "utf8")}`);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      return "ready";
+    }
     const keep = (line) => said.push(line) > 200 && said.shift();
     createInterface({ input: child.stderr }).on("line", keep);
     return new Promise((resolve, reject) => {
@@ -107,6 +119,11 @@ export async function createHost(names, block = () => ({})) {
   }
 
   const url = `http://127.0.0.1:${port}`;
+  const isReady = () =>
+    fetch(`${url}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
   async function get(path) {
     const answer = await fetch(url + path, { headers: { authorization: `Bearer ${token}` } });
     return { status: answer.status, body: await answer.json() };

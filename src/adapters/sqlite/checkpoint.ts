@@ -1,8 +1,8 @@
 import { Worker } from "node:worker_threads";
 import { builtFile } from "../built.js";
 
-/** How many commits one checkpoint is made for: some thousand pages, a few megabytes. */
-const every = 200;
+/** How many commits one checkpoint is made for: of one delivery each some 700 pages, of many some thousand. */
+const every = 50;
 /** How long the thread is kept for the next one, milliseconds. */
 const idleMs = 5_000;
 

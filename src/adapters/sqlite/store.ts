@@ -6,6 +6,7 @@ import type { Store } from "../../queue/store.js";
 import { createCheckpoints } from "./checkpoint.js";
 import { CONSTRAINT, type Database, openDatabase, type Row, sqliteCode } from "./driver.js";
 import { unusable, unwritable } from "./faults.js";
+import { createLine } from "./line.js";
 import { lockDataDir } from "./lock.js";
 import { migrate } from "./migrations.js";
 import { isQueued, isRunning, toBody, toDeploy } from "./rows.js";
@@ -53,20 +54,12 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
   const sql = {
     add: db.prepare(
       `INSERT INTO deploys (id, app, status, sha, trigger, token_sha256, body, place)
-       VALUES (?, ?, ?, ?, ?, ?, ?, coalesce(?, (SELECT coalesce(max(seq), 0) + 1 FROM deploys)))`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, coalesce(?, (SELECT coalesce(max(seq), 0) + 1 FROM deploys)))
+       RETURNING place`,
     ),
     update: db.prepare("UPDATE deploys SET status = ?, sha = ?, superseded_by = ?, body = ? WHERE id = ?"),
     get: db.prepare("SELECT seq, place, body FROM deploys WHERE id = ?"),
     waiting: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'queued' ORDER BY place"),
-    waitingOf: db.prepare(
-      "SELECT seq, place, body FROM deploys WHERE app = ? AND status = 'queued' ORDER BY place",
-    ),
-    // The line of queue/rules.ts.
-    position: db.prepare(
-      `SELECT count(*) AS position FROM deploys AS own JOIN deploys AS other ON other.status = 'queued'
-       WHERE own.id = ? AND own.status = 'queued'
-         AND (other.trigger <> 'rollback', other.place) <= (own.trigger <> 'rollback', own.place)`,
-    ),
     running: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'running'"),
     succeeded: db.prepare(
       `SELECT seq, place, body FROM deploys WHERE app = ? AND status = 'succeeded'
@@ -94,6 +87,13 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     ),
   };
   const { release, sync, checkpoints } = beside;
+  const line = createLine(() =>
+    sql.waiting.all().flatMap((row) => {
+      const deploy = toDeploy(row);
+      return isQueued(deploy) ? [{ deploy, place: Number(row.place) }] : [];
+    }),
+  );
+  const states = new Map<string, AppState>();
   let depth = 0;
 
   function transaction<T>(work: () => T, durable: "now" | "later" = "now"): T {
@@ -108,6 +108,8 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       checkpoints.committed();
       return result;
     } catch (error) {
+      line.forget();
+      states.clear();
       try {
         db.exec("ROLLBACK");
       } catch {
@@ -165,11 +167,13 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     add(deploy, { tokenSha256, place }) {
       const { id, app, status, commit, trigger } = deploy;
       const row = [id, app, status, commit.sha, trigger, tokenSha256, toBody(deploy), place ?? null] as const;
-      write(() => sql.add.run(...row));
+      const added = write(() => sql.add.get(...row));
+      line.added(deploy, Number(added?.place));
     },
     update(deploy) {
       const by = "supersededBy" in deploy ? (deploy.supersededBy ?? null) : null;
       write(() => sql.update.run(deploy.status, deploy.commit.sha, by, toBody(deploy), deploy.id));
+      line.updated(deploy);
     },
     get: (id) => one(sql.get.get(id)),
     list({ app, status, limit, before }) {
@@ -191,12 +195,8 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
         .all(app)
         .map((row) => toDeploy(row))
         .filter((deploy) => "release" in deploy && deploy.release !== undefined),
-    waiting: (app) =>
-      (app === undefined ? sql.waiting.all() : sql.waitingOf.all(app)).flatMap((row) => {
-        const deploy = toDeploy(row);
-        return isQueued(deploy) ? [{ deploy, place: Number(row.place) }] : [];
-      }),
-    position: (id) => Number(sql.position.get(id)?.position) || undefined,
+    waiting: (app) => line.waiting(app),
+    position: (id) => line.position(id),
     running() {
       const deploy = one(sql.running.get());
       return deploy && isRunning(deploy) ? { ...deploy, standsFor: standsFor(deploy.id) } : undefined;
@@ -212,8 +212,15 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
         sql.remember.run(app, id, bodySha256, deploy);
       });
     },
-    app: (name) => JSON.parse(String(sql.app.get(name)?.state ?? "{}")) as AppState,
-    setApp: (name, state) => void write(() => sql.setApp.run(name, JSON.stringify(state))),
+    app(name) {
+      const state = states.get(name) ?? (JSON.parse(String(sql.app.get(name)?.state ?? "{}")) as AppState);
+      states.set(name, state);
+      return state;
+    },
+    setApp(name, state) {
+      write(() => sql.setApp.run(name, JSON.stringify(state)));
+      states.delete(name);
+    },
     tokenOwner: (tokenSha256) => sql.tokenOwner.get(tokenSha256)?.id as string | undefined,
     isHeir(owner, id) {
       const row = sql.get.get(id);

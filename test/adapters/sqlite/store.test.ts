@@ -217,3 +217,33 @@ test("a holder in another process is named; killed with -9, it leaves no lock be
   await exited;
   store(dir);
 });
+
+test("the line is known without asking, and as the database has it after what was taken back", () => {
+  const s = store();
+  s.add(deploy(1), { tokenSha256: "t1" });
+  expect(s.waiting("api").map(({ deploy }) => deploy.id)).toEqual(["d1"]);
+  expect(() =>
+    s.transaction(() => {
+      s.add(deploy(2, "web"), { tokenSha256: "t2" });
+      s.setApp("api", { hold: { reason: "r", by: "alice", since: "s" } });
+      expect(s.waiting()).toHaveLength(2);
+      expect(s.app("api").hold?.reason).toBe("r");
+      throw new Error("taken back");
+    }),
+  ).toThrow("taken back");
+  expect(s.waiting()).toEqual([{ deploy: deploy(1), place: 1 }]);
+  expect(s.app("api")).toEqual({});
+  expect(s.position("d1")).toBe(1);
+  expect(s.position("d2")).toBeUndefined();
+});
+
+test("what is written to the log moves into the database while nobody waits for it", async () => {
+  const dir = tempDir("store");
+  const s = store(dir);
+  const before = statSync(join(dir, "dropless.db")).size;
+  for (let n = 1; n <= 120; n++) s.transaction(() => s.add(deploy(n), { tokenSha256: `t${n}` }), "later");
+  await s.synced();
+  await expect
+    .poll(() => statSync(join(dir, "dropless.db")).size, { timeout: 60_000 })
+    .toBeGreaterThan(before);
+});
