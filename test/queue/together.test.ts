@@ -29,8 +29,9 @@ test("nobody is told before it is durable; what comes during a sync shares the n
   const others = Promise.all([together.add(() => "2"), together.add(() => "3")]);
   sync?.resolve();
   expect(await first).toBe("1");
+  const next = await synced();
   expect(seen).toEqual(["stored", "told of 1", "stored"]);
-  (await synced())?.resolve();
+  next?.resolve();
   expect(await others).toEqual(["2", "3"]);
   expect(seen.slice(3)).toEqual(["told of 2", "told of 3"]);
 });
