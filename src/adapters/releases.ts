@@ -35,9 +35,20 @@ interface Marker {
   sha: string;
   /** What the building took from the disk: the next one is expected to need as much. */
   bytes: number;
+  content?: string;
+  /** The machine's start; what was on its way to the disk then may be torn in spite of its times. */
+  boot?: string;
 }
 
 const mega = 1 << 20;
+
+function bootId(): string | undefined {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
 
 function writeDurably(path: string, text: string): void {
   const file = openSync(path, "w");
@@ -122,7 +133,12 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
   return {
     find,
     whole,
-    built: (name) => (find(name) ? marker(name) : undefined),
+    built(name) {
+      const found = find(name) && marker(name);
+      if (!found) return undefined;
+      const { sha, content, boot } = found;
+      return { sha, ...(content !== undefined && boot !== undefined && boot === bootId() && { content }) };
+    },
     discard,
     demandRoom: () => demand(16 * mega, 100),
     create(sha) {
@@ -138,10 +154,13 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
         return { name, path: pathOf(name) };
       }
     },
-    markBuilt(release, sha) {
+    markBuilt(release, sha, content) {
       const bytes = roomBefore?.name === release.name ? Math.max(0, roomBefore.bytes - room().bytes) : 0;
       mkdirSync(join(release.path, ".dropless"), { recursive: true });
-      writeDurably(markerOf(release.name), `${JSON.stringify({ sha, bytes } satisfies Marker)}\n`);
+      writeDurably(
+        markerOf(release.name),
+        `${JSON.stringify({ sha, bytes, content, boot: bootId() } satisfies Marker)}\n`,
+      );
       for (const path of [join(release.path, ".dropless"), release.path, folder]) syncFolder(path);
     },
     furnish: (release, log) => furnish({ release, root, shared: app.shared, preload, log }),

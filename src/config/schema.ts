@@ -97,7 +97,7 @@ export const appSchema = z.strictObject({
   shared: z.array(relativePath).default([]),
   install: command.default("auto"),
   build: command.default("auto"),
-  reuse: z.boolean().default(true),
+  reuse: z.union([z.boolean(), z.literal("modules")]).default(true),
   cache: z.array(relativePath).default([]),
   migrate: z.string().min(1).optional(),
   hooks: z

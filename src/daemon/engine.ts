@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createBooter } from "../adapters/boot.js";
 import { createBuildCache } from "../adapters/build-cache.js";
+import { createBuilds } from "../adapters/builds.js";
 import { runCommand } from "../adapters/command.js";
 import { createDeployLogs } from "../adapters/deploy-log/logs.js";
 import { createGit } from "../adapters/git.js";
@@ -87,6 +88,7 @@ export function createEngine(config: Config, report: (error: unknown) => void, r
     apps: config.apps,
     git: byApp((app) => createGit({ app, env: process.env })),
     releases,
+    builds: byApp((app) => createBuilds({ app, releases: releases(app) })),
     modules: byApp((app) => createModules({ app })),
     buildCache: byApp((app) => createBuildCache({ app })),
     identify,

@@ -5,7 +5,7 @@ import type { LogWriter, Recorder } from "../domain/ports.js";
 import type { Release } from "../domain/release.js";
 import type { StepName } from "../domain/step.js";
 import type { Rollout, StepIo, Target } from "../rollout/types.js";
-import type { BuildCache, Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
+import type { BuildCache, Builds, Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
 import type { ReceiptKeeper } from "./receipt.js";
 
 /** What the steps of one deploy work with. */
@@ -18,6 +18,7 @@ export interface Context {
   ending: AbortSignal;
   git: Git;
   releases: Releases;
+  builds: Builds;
   modules: Modules;
   buildCache: BuildCache;
   identify: Identify;

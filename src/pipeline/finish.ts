@@ -1,4 +1,5 @@
 import { command } from "./commands.js";
+import { contentNote, isCopied } from "./content.js";
 import { type Context, io, releaseOf } from "./context.js";
 import { readPackages } from "./packages.js";
 import { installEnv } from "./steps/install.js";
@@ -8,7 +9,7 @@ export async function finish(context: Context): Promise<void> {
   const { app, base, modules, recorder, releases } = context;
   const release = releaseOf(context);
   const packages =
-    app.install === "auto" && app.build !== false
+    app.install === "auto" && app.build !== false && !isCopied(release)
       ? readPackages(release.path, app.directory, base.PATH ?? "")
       : undefined;
   if (packages && !packages.nothingToInstall && (app.build !== "auto" || packages.hasBuild)) {
@@ -25,5 +26,5 @@ export async function finish(context: Context): Promise<void> {
     };
     if (!(await modules.slim(release, io(context)))) await modules.learn(release, io(context), prune);
   }
-  releases.markBuilt(release, recorder.deploy.commit.sha);
+  releases.markBuilt(release, recorder.deploy.commit.sha, contentNote(release));
 }

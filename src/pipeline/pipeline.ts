@@ -9,7 +9,7 @@ import type { Rollout, StartProbe } from "../rollout/types.js";
 import type { Context, Step } from "./context.js";
 import { appEnv, baseEnv } from "./env.js";
 import { attempt, conclude, handedOver, type Stop } from "./outcome.js";
-import type { BuildCache, Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
+import type { BuildCache, Builds, Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
 import { createReceipt } from "./receipt.js";
 import { beginRollback } from "./rollback.js";
 import { activateStep } from "./steps/activate.js";
@@ -26,6 +26,7 @@ export interface PipelineDeps {
   apps: Record<string, AppConfig>;
   git: (app: AppConfig) => Git;
   releases: (app: AppConfig) => Releases;
+  builds: (app: AppConfig) => Builds;
   modules: (app: AppConfig) => Modules;
   buildCache: (app: AppConfig) => BuildCache;
   identify: Identify;
@@ -107,6 +108,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       ending,
       git: deps.git(app),
       releases: deps.releases(app),
+      builds: deps.builds(app),
       modules: deps.modules(app),
       buildCache: deps.buildCache(app),
       identify: deps.identify,

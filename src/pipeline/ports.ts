@@ -44,10 +44,10 @@ export interface Releases {
   find(name: string): Release | undefined;
   /** Names of those that are built to the end, oldest first. */
   whole(): string[];
-  /** What its marker says; undefined for a half-built one. */
-  built(name: string): { sha: string } | undefined;
-  /** Everything that was to be built is: durable when it returns. */
-  markBuilt(release: Release, sha: string): void;
+  /** What its marker says; undefined for a half-built one. `content` is given until the machine is restarted. */
+  built(name: string): { sha: string; content?: string } | undefined;
+  /** Everything that was to be built is: durable when it returns. `content`: what it was built of. */
+  markBuilt(release: Release, sha: string, content?: string): void;
   /** Links `shared` and puts the drain's preload in. Fault `shared_outside`, `preload_missing`. */
   furnish(release: Release, log: LogWriter): void;
   /** Removes a release that will not be needed. */
@@ -99,6 +99,16 @@ export interface Modules {
   giveBack(release: Release): Promise<void>;
   /** Removes all but the few newest; all of them with `none`. */
   tidy(options: { none: boolean }): Promise<void>;
+}
+
+/** Releases that are there, by what they were built of. */
+export interface Builds {
+  /**
+   * Makes a release the copy of the first of `names` that was built of `content` and in which nothing was
+   * written since. Gives its name; undefined when there is none, and the release may then be half overwritten
+   * with files of the same content.
+   */
+  take(content: string, release: Release, names: string[], io: StepIo): Promise<string | undefined>;
 }
 
 /**

@@ -189,3 +189,34 @@ test("folders of `cache` go from good release to good release, copied", async ()
   await app.go({ "package.json": append() });
   expect(builds()).toBe("xxx");
 });
+
+test("the same content is not built again, unless something was written into the release since", async () => {
+  const app = project();
+  const build = async (over: object = {}) => {
+    const before = app.log.text().length;
+    const outcome = await app.deploy(app.repo.head(), {
+      id: `d-${Math.random()}`,
+      trigger: "manual",
+      ...over,
+    });
+    expect(outcome.status, app.log.text()).toBe("succeeded");
+    app.succeeded.push({ ...app.stored.deploy, status: "succeeded", finishedAt: "" });
+    return app.log.text().slice(before);
+  };
+  await app.go();
+  app.succeeded.push({ ...app.stored.deploy, status: "succeeded", finishedAt: "" });
+  const first = app.stored.deploy.release ?? "";
+  expect(await build()).toContain(`Nothing to build: a copy of ${first}`);
+  expect(app.steps()).toMatchObject({ install: "skipped", build: "skipped", rollout: "succeeded" });
+  expect(app.packages()).toEqual(["ms"]);
+  expect(readFileSync(app.released("built"), "utf8")).toBe("yes");
+  expect(existsSync(app.released(".dropless/preload.cjs"))).toBe(true);
+  // Of another commit with the same files, too.
+  app.repo.commit({});
+  expect(await build()).toContain("Nothing to build");
+  app.app.buildEnv = { WITH: "something" };
+  expect(await build()).toContain("$ npm run build");
+  appendFileSync(app.released("built"), " and more");
+  expect(await build()).toContain("but built was written since it was built");
+  expect(readFileSync(app.released("built"), "utf8")).toBe("yes");
+});

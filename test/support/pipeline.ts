@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createBuildCache } from "../../src/adapters/build-cache.js";
+import { createBuilds } from "../../src/adapters/builds.js";
 import { createModules } from "../../src/adapters/modules/modules.js";
 import { identify } from "../../src/adapters/programs.js";
 import { createReleases } from "../../src/adapters/releases.js";
@@ -185,6 +186,7 @@ export function createWorld(root: string, more: object = {}) {
     apps: { api: app },
     git: () => lineGit(sha("c")),
     releases: () => releases,
+    builds: () => createBuilds({ app, releases }),
     modules: () => modules,
     buildCache: () => createBuildCache({ app }),
     identify,

@@ -16,6 +16,10 @@ export interface Look {
   texts?: string[];
   /** The release's path at the time of the installation. */
   place: string;
+  /** Paths that are left out. */
+  skip?: string[];
+  /** Name something that was written after this, milliseconds since 1970. */
+  since?: number;
 }
 
 export interface Seen {
@@ -26,6 +30,8 @@ export interface Seen {
   texts: string[];
   /** Folders of packages with scripts that run when they are installed; only when every file is read. */
   scripted: string[];
+  /** Was written after `since`. */
+  changed?: string;
   /** What cannot be taken elsewhere: holds `place` and is no text, or is a link to an absolute path. */
   bound?: string;
 }
@@ -43,7 +49,7 @@ function isScripted(text: string): boolean {
   }
 }
 
-function look({ roots, folders, texts, place }: Look): Seen {
+function look({ roots, folders, texts, place, skip = [], since }: Look): Seen {
   const hash = createHash("sha256");
   const known = texts && new Set(texts);
   const seen: Seen = { digest: "", bytes: 0, texts: [], scripted: [] };
@@ -65,7 +71,8 @@ function look({ roots, folders, texts, place }: Look): Seen {
   const visit = (root: string, path: string): void => {
     const full = join(root, path);
     const stat = lstatSync(full, { throwIfNoEntry: false });
-    if (!stat) return;
+    if (!stat || skip.includes(path)) return;
+    if (since !== undefined && stat.ctimeMs > since) seen.changed ??= path;
     const { mode, size, mtimeMs, ctimeMs, ino } = stat;
     if ((mode & kinds.mask) === kinds.folder) {
       // Without times: whatever is put into it or taken out shows by its name.

@@ -1,4 +1,5 @@
 import { command } from "../commands.js";
+import { isCopied } from "../content.js";
 import { type Context, io, releaseOf, type Step, type StepResult } from "../context.js";
 import { finish } from "../finish.js";
 import { readPackages } from "../packages.js";
@@ -14,7 +15,8 @@ async function run(context: Context): Promise<StepResult> {
   } as const;
   const packages =
     app.build === "auto" ? readPackages(release.path, app.directory, base.PATH ?? "") : undefined;
-  const line = app.build === "auto" ? packages?.hasBuild && packages.build : app.build;
+  const line =
+    !isCopied(release) && (app.build === "auto" ? packages?.hasBuild && packages.build : app.build);
   if (line) {
     await buildCache.bring(release, io(context));
     await command(context, line, { ...work, cwd: packages?.dir ?? release.path });

@@ -1,6 +1,7 @@
 import { Fault } from "../../domain/fault.js";
 import { makeExecutable, runAgain } from "../again.js";
 import { command } from "../commands.js";
+import { takeBuilt } from "../content.js";
 import { type Context, io, releaseOf, type Step, type StepResult } from "../context.js";
 import { type Installation, installationOf } from "../key.js";
 import { type Argv, type Packages, readPackages } from "../packages.js";
@@ -72,6 +73,10 @@ async function run(context: Context): Promise<StepResult> {
   const installation = app.reuse
     ? await installationOf(context, packages, commands, withTools(work.env, release))
     : undefined;
+  if (installation && app.reuse === true && (await takeBuilt(context, installation.key))) {
+    provideTool(release, packages);
+    return "skipped";
+  }
   if (installation) await reuse(context, packages, installation, commands, install);
   else await install(commands);
   return undefined;

@@ -1,0 +1,66 @@
+import { existsSync, lstatSync, readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { AppConfig } from "../config/schema.js";
+import type { Builds, Releases } from "../pipeline/ports.js";
+import { copyFolders, lookThrough, replacePlace } from "./modules/files.js";
+
+const inModules = (path: string): boolean => /(?:^|\/)node_modules\//.test(path);
+
+/** Releases of one app that were built of a certain content. See the port. */
+export function createBuilds(deps: {
+  app: Pick<AppConfig, "shared" | "timeouts">;
+  releases: Pick<Releases, "find" | "built">;
+}): Builds {
+  const { app, releases } = deps;
+  const linked = app.shared.map((path) => path.replace(/\/+$/, ""));
+
+  return {
+    async take(content, release, names, io) {
+      const from = names
+        .filter((name) => name !== release.name && releases.built(name)?.content === content)
+        .map((name) => releases.find(name))
+        .find((found) => found !== undefined);
+      if (!from) return undefined;
+      try {
+        const since = lstatSync(join(from.path, ".dropless", "built")).ctimeMs;
+        const entries = readdirSync(from.path).filter((name) => name !== ".dropless");
+        const seen = await lookThrough({
+          roots: [from.path],
+          folders: entries,
+          skip: linked,
+          place: from.path,
+          since,
+        });
+        const named = seen.texts.find((path) => !inModules(path));
+        const why =
+          (seen.changed && `${seen.changed} was written since it was built`) ??
+          ((seen.bound ?? named) && `${seen.bound ?? named} fits that release only`);
+        if (why) {
+          io.log.say(`Release ${from.name} has the same content, but ${why}`);
+          return undefined;
+        }
+        for (const name of entries)
+          await rm(join(release.path, name), { recursive: true, force: true, maxRetries: 3 });
+        await copyFolders(
+          {
+            from: from.path,
+            to: release.path,
+            paths: entries,
+            marker: `build:${release.path}`,
+            timeoutMs: app.timeouts.install,
+          },
+          io,
+        );
+        for (const text of seen.texts)
+          if (existsSync(join(release.path, text)))
+            replacePlace(join(release.path, text), from.path, release.path);
+        return from.name;
+      } catch (error) {
+        io.signal.throwIfAborted();
+        io.log.say(`Note: the build of ${from.name} is not used again: ${(error as Error).message}`);
+        return undefined;
+      }
+    },
+  };
+}
