@@ -23,7 +23,7 @@ export function lastWords(error: unknown): string {
 const auth =
   /Authentication failed|could not read (?:Username|Password)|Permission denied|terminal prompts disabled|Access denied|returned error: 40[13]|Host key verification failed|Repository not found|dubious ownership|invalid credentials/i;
 const absent =
-  /does not appear to be a git repository|repository '.*' (?:does not exist|not found)|returned error: 404|not a valid (?:URL|repository)|transport '.*' not allowed|unable to find remote helper|unsupported URL protocol|remote helper .* aborted session/i;
+  /does not appear to be a git repository|repository '.*' (?:does not exist|not found)|returned error: 404|not a valid (?:URL|repository)|is this a git repository\?|invalid server response|transport '.*' not allowed|unable to find remote helper|unsupported URL protocol|remote helper .* aborted session/i;
 const corrupt =
   /not a git repository: '|object file .* is empty|(?:loose object|packfile|pack) .* (?:is )?corrupt|bad object |missing (?:blob|tree|commit)|unable to read tree|could not parse object|cannot lock ref .*unable to resolve|invalid sha1 pointer|bad config line/i;
 

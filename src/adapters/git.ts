@@ -83,6 +83,13 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
     const args = ["fetch", "--prune", "--force", "--progress", "--no-tags", "--no-write-fetch-head"];
     await run([...args, "--no-recurse-submodules", "origin", ...refspecs], { signal: io.signal, stallMs });
     if (await look(branchRef)) return;
+    // To git a page of HTML may be a repository without anything in it.
+    if ((await run(["for-each-ref", "--count=1"])).trim() === "")
+      throw new Fault(
+        "branch_not_found",
+        `${where} has no branch ${app.branch}, nor any other: it is empty, or no repository`,
+        "Check the app's `repository` (the page of a web site or a sign-in looks like this, too), or push that branch; `git ls-remote` of that address must list it.",
+      );
     throw new Fault(
       "branch_not_found",
       `${where} has no branch ${app.branch}`,

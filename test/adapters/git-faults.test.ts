@@ -32,6 +32,11 @@ test.each([
   ],
   ["fatal: detected dubious ownership in repository at '/srv/git/api.git'", "git_auth", /dubious ownership/],
   ["fatal: '/srv/api.git' does not appear to be a git repository", "git_unreachable", /does not appear/],
+  [
+    "fatal: https://github.com/acme/info/refs not valid: is this a git repository?",
+    "git_unreachable",
+    /no repository at .*github/,
+  ],
   ["fatal: write error: No space left on device\nfatal: index-pack failed", "disk_full", /disk was full/],
   ["error: cannot open 'FETCH_HEAD': Read-only file system", "root_not_writable", /cannot be written/],
 ])("%j is told at once", (text, code, words) => {

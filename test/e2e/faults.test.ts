@@ -1,7 +1,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -211,13 +211,18 @@ describe("the data folder's disk", () => {
   });
 });
 
-describe("a git server that answers rubbish", () => {
+describe("a git server that fails", () => {
   let host: Host;
   let server: Server;
+  let behaviour: (response: ServerResponse) => void;
+  let asked: () => void = () => {};
 
   beforeAll(async () => {
     host = await createHost();
-    server = createServer((_, response) => response.end("<html>Welcome to the captive portal</html>"));
+    server = createServer((_, response) => {
+      asked();
+      behaviour(response);
+    });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
@@ -230,14 +235,41 @@ describe("a git server that answers rubbish", () => {
   });
   afterAll(async () => {
     server?.close();
+    server?.closeAllConnections();
     await host?.end();
   });
 
-  it("the deploy fails in its fetch, with a clear error", async () => {
+  it.each([
+    ["a page of HTML", "<!DOCTYPE html>\n<html>\n<h1>Sign in</h1>\n</html>\n"],
+    ["a page of HTML in one line", "<html>Welcome to the captive portal</html>"],
+  ])("that answers %s: the deploy fails in its fetch, and says what to check", async (_, page) => {
+    behaviour = (response) => void response.setHeader("content-type", "text/html").end(page);
     const ended = await host.deploy("acme/api", "1".repeat(40));
     expect(ended).toMatchObject({ status: "failed", error: { step: "fetch" } });
-    // To git a page of HTML is a repository without a branch.
-    expect(ended.error?.code).toMatch(/^(git_|branch_not_found)/);
-    expect(ended.error?.hint).not.toBe("");
+    expect(ended.error?.message).toContain("no repository");
+    expect(ended.error?.hint).toContain("`repository`");
+    expect(await host.logOf(ended.id)).not.toContain("trying again");
+  });
+
+  it.each([401, 403])("that refuses credentials with %i: at once, and says so", async (status) => {
+    behaviour = (response) => void response.writeHead(status, { "www-authenticate": "Basic realm=x" }).end();
+    const ended = await host.deploy("acme/api", "2".repeat(40));
+    expect(ended).toMatchObject({ status: "failed", error: { step: "fetch", code: "git_auth" } });
+    expect(await host.logOf(ended.id)).not.toContain("trying again");
+  });
+
+  it("that hangs: a cancel ends the deploy at once, and the queue goes on", async () => {
+    behaviour = () => {};
+    const hanging = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    const { body } = await host.push("acme/api", "3".repeat(40));
+    await hanging;
+    const canceled = await host.call("POST", `/deploys/${body.id}/cancel`);
+    expect(canceled.status).toBe(202);
+    expect(await host.ended(body.id)).toMatchObject({ status: "canceled" });
+    behaviour = (response) => void response.writeHead(404).end();
+    const next = await host.deploy("acme/api", "4".repeat(40));
+    expect(next).toMatchObject({ status: "failed", error: { step: "fetch", code: "git_unreachable" } });
   });
 });

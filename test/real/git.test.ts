@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -18,7 +19,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { createGit, type GitOptions } from "../../src/adapters/git.js";
 import { memoryLog } from "../support/log.js";
 import { createRepo, type Repo } from "../support/repo.js";
-import { makeTempDir, removeTempDir, tempDir } from "../support/temp.js";
+import { freePort, makeTempDir, removeTempDir, tempDir } from "../support/temp.js";
 
 const io = (signal = new AbortController().signal) => ({ log: memoryLog(), signal });
 
@@ -247,16 +248,94 @@ describe("an origin that does not answer as it should", () => {
     expect(to.log.text()).toBe("");
   });
 
-  test("refused credentials are told at once, without the password", async () => {
+  test.each([
+    ["as git's own client sees it", "<!DOCTYPE html>\n<html>\n<body>Sign in</body>\n</html>\n"],
+    ["as an empty repository, to git", "<html>Welcome to the captive portal</html>"],
+  ])("a page of HTML is told at once as no repository, %s", async (_, page) => {
+    const server = await broken((socket) =>
+      socket.once("data", () =>
+        socket.end(
+          `HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: ${page.length}\r\nConnection: close\r\n\r\n${page}`,
+        ),
+      ),
+    );
     const to = io();
-    const server = await broken(answer("401 Unauthorized", "WWW-Authenticate: Basic realm=x\r\n"));
-    const fault = await gitOf(tempDir(), `http://bob:s3cr3t@127.0.0.1:${server.port}/acme/api.git`)
-      .fetch(to)
-      .catch((thrown) => thrown);
-    expect(fault).toMatchObject({ code: "git_auth" });
-    expect(JSON.stringify([fault, fault.message, fault.hint]) + to.log.text()).not.toContain("s3cr3t");
+    const fetched = gitOf(tempDir(), `http://127.0.0.1:${server.port}/acme/api.git`).fetch(to);
+    await expect(fetched).rejects.toMatchObject({
+      message: expect.stringContaining("no repository"),
+      hint: expect.stringContaining("Check the app's `repository`"),
+    });
     expect(to.log.text()).toBe("");
   });
+
+  test("a git daemon: serves, hangs, goes on, and is gone", async () => {
+    const dir = tempDir();
+    const own = createRepo(dir);
+    own.commit({ a: "1" });
+    const port = await freePort();
+    const daemon = spawn(
+      "git",
+      [
+        "daemon",
+        "--listen=127.0.0.1",
+        `--port=${port}`,
+        `--base-path=${dir}`,
+        "--export-all",
+        "--reuseaddr",
+        dir,
+      ],
+      { stdio: "ignore", detached: true },
+    );
+    const end = () => {
+      try {
+        process.kill(-(daemon.pid as number), "SIGKILL");
+      } catch {
+        // It has ended.
+      }
+    };
+    onTestFinished(end);
+    const url = `git://127.0.0.1:${port}/${own.url.slice(dir.length + 1)}`;
+    const root = join(dir, "root");
+    const patient = gitOf(root, url, { backoffMs: Array(200).fill(50) });
+    const hasty = gitOf(root, url, { stallMs: 300 });
+    // Until it listens.
+    await patient.fetch(io());
+    const one = own.head();
+    expect(await patient.head()).toBe(one);
+
+    process.kill(-(daemon.pid as number), "SIGSTOP");
+    const two = own.commit({ a: "2" });
+    await expect(hasty.fetch(io())).rejects.toMatchObject({
+      code: "git_unreachable",
+      message: expect.stringContaining("3 attempts"),
+    });
+    // What was fetched before is still there to go back to.
+    expect(await hasty.head()).toBe(one);
+    process.kill(-(daemon.pid as number), "SIGCONT");
+    await patient.fetch(io());
+    expect(await patient.head()).toBe(two);
+
+    const gone = once(daemon, "exit");
+    end();
+    await gone;
+    const to = io();
+    await expect(hasty.fetch(to)).rejects.toMatchObject({ code: "git_unreachable" });
+    expect(to.log.text().match(/trying again/g)).toHaveLength(2);
+  });
+
+  test.each(["401 Unauthorized", "403 Forbidden"])(
+    "refused credentials (%s) are told at once, without the password",
+    async (status) => {
+      const to = io();
+      const server = await broken(answer(status, "WWW-Authenticate: Basic realm=x\r\n"));
+      const fault = await gitOf(tempDir(), `http://bob:s3cr3t@127.0.0.1:${server.port}/acme/api.git`)
+        .fetch(to)
+        .catch((thrown) => thrown);
+      expect(fault).toMatchObject({ code: "git_auth" });
+      expect(JSON.stringify([fault, fault.message, fault.hint]) + to.log.text()).not.toContain("s3cr3t");
+      expect(to.log.text()).toBe("");
+    },
+  );
 
   test("a password in the address serves the fetch, and is in no argument and no file for others", async () => {
     const seen: string[] = [];
