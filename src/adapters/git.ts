@@ -206,6 +206,10 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
       return { sha: id, author: plainText(author, 200), message: plainText(message, 2_000) };
     },
     tree: (sha) => ask(["rev-parse", "--verify", "--end-of-options", `${sha}^{tree}`]),
+    async has(sha, name) {
+      const paths = await ask(["ls-tree", "-r", "--name-only", "-z", "--end-of-options", sha]);
+      return paths.split("\0").some((path) => path.split("/").includes(name));
+    },
     async checkout(sha, into, io) {
       rmSync(`${gitDir}/release.index`, { force: true });
       await ask(["read-tree", "--reset", "-u", "--end-of-options", sha], {

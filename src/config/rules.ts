@@ -50,7 +50,7 @@ export function brokenRules(config: Config): ConfigFault[] {
       fault(`${path}.port`, `is dropless's own port ${app.port}`, "Give `server.port` another one.");
     if (
       inside(config.dataDir, app.root) &&
-      /^(releases|repo|shared|current)(\/|$)/.test(config.dataDir.slice(app.root.length + 1))
+      /^(releases|repo|shared|cache|current)(\/|$)/.test(config.dataDir.slice(app.root.length + 1))
     )
       fault("dataDir", `lies where ${app.name} is deployed`, "Put it outside of every app's `root`.");
   }
@@ -65,7 +65,7 @@ export function brokenRules(config: Config): ConfigFault[] {
         [b, a],
       ] as const)
         if (
-          ["releases", "repo", "shared", "current"].some((part) =>
+          ["releases", "repo", "shared", "cache", "current"].some((part) =>
             inside(inner.root, `${outer.root}/${part}`),
           )
         )

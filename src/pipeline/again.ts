@@ -1,5 +1,5 @@
-import { chmodSync, existsSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, realpathSync, statSync } from "node:fs";
+import { join, sep } from "node:path";
 import { type Installation, lifecycle } from "./key.js";
 import type { Argv, Packages } from "./packages.js";
 
@@ -36,10 +36,21 @@ export function runAgain(
   ];
 }
 
-/** Package managers make what a workspace names as its `bin` executable; git may not have it so. */
+/**
+ * Package managers make what a workspace names as its `bin` executable; git may not have it so. What is reached by
+ * a link or lies outside is not the release's.
+ */
 export function makeExecutable(root: string, { manifests }: Installation): void {
+  const real = realpathSync(root);
   for (const { folder, bin } of manifests)
-    for (const path of bin)
-      if (!path.split("/").includes("..") && existsSync(join(root, folder, path)))
-        chmodSync(join(root, folder, path), 0o755);
+    for (const path of bin) {
+      const file = join(real, folder, path);
+      if (
+        existsSync(file) &&
+        realpathSync(file) === file &&
+        file.startsWith(real + sep) &&
+        statSync(file).isFile()
+      )
+        chmodSync(file, 0o755);
+    }
 }

@@ -4,6 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { type Context, releaseOf } from "./context.js";
 import type { Argv, Packages } from "./packages.js";
+import { readReleaseBytes } from "./release-file.js";
 
 /** Files that say what is installed, and how, wherever they lie in the repository. */
 const inputs =
@@ -54,7 +55,7 @@ async function inputsOf(root: string): Promise<Inputs> {
         if (/^(?:node_modules|\.git|\.dropless)$/.test(entry.name)) return;
         if (entry.isDirectory()) return visit(path);
         // A shared file is a link.
-        if (inputs.test(path)) files.push([path, await readFile(join(root, path))]);
+        if (inputs.test(path)) files.push([path, readReleaseBytes(join(root, path))]);
       }),
     );
   };
@@ -130,6 +131,8 @@ export async function installationOf(
 ): Promise<Installation | undefined> {
   const { app, git, recorder } = context;
   if (packages.unlocked) return undefined;
+  // What is committed there belongs to the commit: it is neither kept nor replaced.
+  if (await git.has(recorder.deploy.commit.sha, "node_modules")) return undefined;
   const root = releaseOf(context).path;
   const names = [...new Set(["node", ...commands.map(([name]) => name)])];
   const [found, programs, user] = await Promise.all([

@@ -32,6 +32,8 @@ export interface Git {
   commit(sha: string): Promise<Commit>;
   /** The id of the commit's files: the same for two commits with the same content. */
   tree(sha: string): Promise<string>;
+  /** Has this commit anything of this name, wherever it lies? */
+  has(sha: string, name: string): Promise<boolean>;
   /** The commit's files, and nothing of git, into an empty folder. */
   checkout(sha: string, into: string, io: StepIo): Promise<void>;
 }

@@ -1,11 +1,13 @@
 import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   lstatSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -219,4 +221,24 @@ test("the same content is not built again, unless something was written into the
   appendFileSync(app.released("built"), " and more");
   expect(await build()).toContain("but built was written since it was built");
   expect(readFileSync(app.released("built"), "utf8")).toBe("yes");
+});
+
+test("what is committed below a node_modules stays as it is committed", async () => {
+  const { go, released } = project({ ".gitignore": "/node_modules\nbuilt\n" });
+  await go({ "fixtures/node_modules/one.js": "1" });
+  await go({ "fixtures/node_modules/one.js": "2" });
+  expect(readFileSync(released("fixtures/node_modules/one.js"), "utf8")).toBe("2");
+});
+
+test("a program that is a link out of the release is not made executable", async () => {
+  const secret = join(home, "a secret");
+  writeFileSync(secret, "", { mode: 0o600 });
+  const { go } = project({
+    "package.json": manifest({ bin: "cli.js" }),
+    "cli.js": { link: secret },
+  });
+  await go();
+  chmodSync(secret, 0o600);
+  expect(await go()).not.toContain("ci");
+  expect(statSync(secret).mode & 0o777).toBe(0o600);
 });

@@ -156,6 +156,7 @@ export function lineGit(head: string, changed: string[] = ["server.js"]): Git {
     contains: async (outer, inner) => contains(outer, inner),
     changedFiles: async () => changed,
     tree: async (id) => id,
+    has: async () => false,
     commit: async (id) => ({ sha: id, message: `change ${id[0]}`, author: "Ada" }),
     async checkout(_sha, into) {
       writeFileSync(join(into, "server.js"), "");

@@ -3,6 +3,7 @@ import {
   lstatSync,
   mkdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   statfsSync,
   utimesSync,
@@ -37,10 +38,13 @@ function note(release: Release, key: string): void {
   writeFileSync(noteOf(release), key);
 }
 
-/** May a node_modules be put there? Not behind a link, and not where there is no folder for it. */
-const isOwn = (release: Release, path: string): boolean =>
-  !lstatSync(join(release.path, path), { throwIfNoEntry: false })?.isSymbolicLink() &&
-  existsSync(join(release.path, dirname(path)));
+/** May a node_modules be put there? Not through a link, and not where there is no folder for it. */
+function isOwn(release: Release, path: string): boolean {
+  if (lstatSync(join(release.path, path), { throwIfNoEntry: false })?.isSymbolicLink()) return false;
+  const parent = dirname(path);
+  if (!existsSync(join(release.path, parent))) return false;
+  return realpathSync(join(release.path, parent)) === join(realpathSync(release.path), parent);
+}
 
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
