@@ -31,6 +31,10 @@ const relativePath = z
     "stay inside: a relative path without ..",
   );
 
+/** Neither the release as a whole, nor what is dropless's own in it. */
+const ofRelease = /^(?:\.?\/)*(?:\.?|\.dropless(?:\/.*)?)$/;
+const ownPath = relativePath.refine((path) => !ofRelease.test(path), "a path in the release, not .dropless");
+
 const repository = z
   .string()
   .regex(
@@ -94,11 +98,11 @@ export const appSchema = z.strictObject({
   workflow: z.string().min(1).optional(),
   directory: relativePath.default("."),
   watch: z.array(z.string().min(1)).min(1).optional(),
-  shared: z.array(relativePath).default([]),
+  shared: z.array(ownPath).default([]),
   install: command.default("auto"),
   build: command.default("auto"),
   reuse: z.union([z.boolean(), z.literal("modules")]).default(true),
-  cache: z.array(relativePath).default([]),
+  cache: z.array(ownPath).default([]),
   migrate: z.string().min(1).optional(),
   hooks: z
     .strictObject({ beforeRollout: z.string().min(1).optional(), afterRollout: z.string().min(1).optional() })

@@ -104,7 +104,7 @@ export function createEngine(config: Config, report: (error: unknown) => void, r
   });
   /** Its envFile may have changed since the last deploy; one that cannot be read is told by that deploy. */
   const learnSecrets = (app: AppConfig): void => {
-    redactor.learn(secretsOfApp(app.env, app.buildEnv));
+    redactor.learn(secretsOfApp(app.env, app.buildEnv, { repository: app.repository }));
     try {
       redactor.learn(secretsOfApp(appEnv(app)));
     } catch {
