@@ -141,8 +141,8 @@ export interface Queue {
   app(app: string): AppState;
   get(id: string): Deploy | undefined;
   list(filter: DeployFilter): { deploys: Deploy[]; next?: string };
-  /** Succeeded deploys of an app whose release might still be there, newest first. */
-  succeeded(app: string): Deploy[];
+  /** Succeeded deploys of an app whose release might still be there, or is one of `of`; newest first. */
+  succeeded(app: string, of?: readonly string[]): Deploy[];
   position(id: string): number | undefined;
   /** May the bearer of this deploy token read this deploy? */
   tokenReads(token: string, id: string): boolean;

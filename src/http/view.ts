@@ -47,9 +47,14 @@ export const accepted = (deploy: Deploy, base: string, more: Partial<Accepted>):
 });
 
 /** Deploys that built a release which is still there, newest first: what one can roll back to. */
-export function builtReleases(succeeded: Deploy[], onDisk: string[]): (Deploy & { release: string })[] {
+export function builtReleases(
+  queue: Pick<Queue, "succeeded">,
+  app: string,
+  onDisk: string[],
+): (Deploy & { release: string })[] {
   const there = new Set(onDisk);
-  return succeeded
+  return queue
+    .succeeded(app, onDisk)
     .filter((deploy): deploy is Deploy & { release: string } => {
       const release = deploy.status === "queued" ? undefined : deploy.release;
       return deploy.trigger !== "rollback" && release !== undefined && there.has(release);
@@ -76,7 +81,7 @@ export async function appView(
     (list) => ({ list, fault: undefined }),
     (error: unknown) => ({ list: [], fault: toFault(error) }),
   );
-  const built = builtReleases(queue.succeeded(app.name), await releasesOf(app));
+  const built = builtReleases(queue, app.name, await releasesOf(app));
   return {
     name: app.name,
     repository: withoutCredentials(app.repository),

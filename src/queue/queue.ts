@@ -143,7 +143,7 @@ export function createQueue(deps: QueueDeps): Queue {
     app: (app) => store.app(app),
     get: (id) => store.get(id),
     list: (filter) => store.list(filter),
-    succeeded: (app) => store.succeeded(app),
+    succeeded: (app, of) => store.succeeded(app, of),
     position: (id) => store.position(id),
     tokenReads: (token, id) => tokenReads(store, token, id, now()),
     subscribe: (listener) => journal.subscribe(listener),

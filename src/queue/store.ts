@@ -31,8 +31,8 @@ export interface Store {
   get(id: string): Deploy | undefined;
   /** Newest first, by the order in which they were added: clocks jump, this order does not. */
   list(filter: DeployFilter): { deploys: Deploy[]; next?: string };
-  /** Succeeded deploys that have a release, newest first; as many as anybody could go back to. */
-  succeeded(app: string): Deploy[];
+  /** Succeeded deploys that have a release (one of `of`), newest first; as many as anybody could go back to. */
+  succeeded(app: string, of?: readonly string[]): Deploy[];
   /** Of one app, or of all; the earliest place first. */
   waiting(app?: string): Waiting[];
   /** Place in the line of one that waits; 1 is the next to run. */

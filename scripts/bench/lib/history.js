@@ -22,7 +22,7 @@ const took = {
   prune: 40,
 };
 
-/** `count` ended deploys, one in ten superseded and one in twenty failed, the newest now, `apps` in turn. */
+/** `count` ended deploys, one in ten superseded and one in twenty failed, the newest now, `apps` in turn. Gives each app's last five releases. */
 export async function fillHistory(dataDir, { count, apps }) {
   const { openStore } = await dist("adapters/sqlite/store.js");
   const { createIds } = await dist("domain/ids.js");
@@ -72,7 +72,9 @@ export async function fillHistory(dataDir, { count, apps }) {
       };
       store.add(deploy, { tokenSha256: sha256(id) });
       store.remember(app, { id: sha1(id), bodySha256: sha256(sha) }, id);
-      if (status === "succeeded") live[app] = { release, sha, deploy: id, since: time };
+      if (status === "succeeded") {
+        live[app] = [...(live[app] ?? []), release].slice(-5);
+      }
       if (n >= count - logsKept)
         writeFileSync(join(logs, `${id}.ndjson`), `${JSON.stringify({ line: 1, text: "x" })}\n`);
       last = id;

@@ -190,9 +190,10 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       const deploys = rows.slice(0, limit).map((row) => toDeploy(row));
       return { deploys, ...(rows.length > limit && { next: deploys.at(-1)?.id }) };
     },
-    succeeded: (app) =>
-      sql.succeeded
-        .all(app)
+    succeeded: (app, of) =>
+      (of?.length === 0 ? [] : sql.succeeded.all(app))
+        // Hundreds of them are read for a handful: only what may be one of these is worth parsing.
+        .filter(({ body }) => of === undefined || of.some((release) => String(body).includes(release)))
         .map((row) => toDeploy(row))
         .filter((deploy) => "release" in deploy && deploy.release !== undefined),
     waiting: (app) => line.waiting(app),

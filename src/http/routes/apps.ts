@@ -22,7 +22,7 @@ export function appRoutes(server: FastifyInstance, deps: HttpDeps) {
 
   /** The release that was asked for, or the newest succeeded one older than the live one. */
   const target = async (app: AppConfig, asked: string | undefined) => {
-    const built = builtReleases(queue.succeeded(app.name), await releasesOf(app));
+    const built = builtReleases(queue, app.name, await releasesOf(app));
     const { live } = queue.app(app.name);
     const names = built.map(({ release }) => release);
     if (asked !== undefined) {
