@@ -7,8 +7,11 @@ export function addServe({ program, action }: Shell): void {
     .action(
       action(async () => {
         // Only those who serve wait for the server's libraries to load.
+        const { startLightly } = await import("../../daemon/light.js");
+        const isReady = startLightly();
         const { serve } = await import("../../daemon/serve.js");
         await serve(program.opts<{ config?: string }>());
+        isReady();
         // The server keeps the process; its end is the signal's.
         return 0;
       }),
