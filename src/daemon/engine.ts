@@ -19,7 +19,7 @@ import { createReleases } from "../adapters/releases.js";
 import { openStore } from "../adapters/sqlite/store.js";
 import { secretsOfApp } from "../config/app-secrets.js";
 import type { AppConfig, Config } from "../config/schema.js";
-import { createIds } from "../domain/ids.js";
+import { createIds, createRandom } from "../domain/ids.js";
 import type { DeployLogs, LogWriter, Queue } from "../domain/ports.js";
 import type { Redactor } from "../domain/redact.js";
 import { appEnv } from "../pipeline/env.js";
@@ -128,7 +128,7 @@ export function createEngine(config: Config, report: (error: unknown) => void, r
       }
     },
     logs,
-    ids: createIds(),
+    ids: createIds(Date.now, createRandom(), store.list({ limit: 1 }).deploys[0]?.id),
     isApp: (name) => config.apps[name] !== undefined,
     report,
   });

@@ -8,6 +8,9 @@ const encode = (value: bigint, length: number): string => {
   return text;
 };
 
+const decode = (text: string): bigint =>
+  [...text].reduce((value, digit) => (value << 5n) | BigInt(Math.max(0, alphabet.indexOf(digit))), 0n);
+
 /** Random bytes, fetched many at a time: asking the system for each few costs more than all else of an id. */
 export function createRandom(source = randomBytes): (count: number) => Buffer {
   let pool = Buffer.alloc(0);
@@ -25,11 +28,12 @@ export function createRandom(source = randomBytes): (count: number) => Buffer {
 /**
  * A maker of deploy ids: 26 characters, Crockford's base 32 (as in ULID): 48 bits of milliseconds, then 80
  * random bits. Ids sort by time, also when the clock stands still or jumps back: then the last time is kept
- * and the random part counts up.
+ * and the random part counts up. `last` is the newest that was given out before: the clock may have been set back
+ * while nothing ran.
  */
-export function createIds(now: () => number = Date.now, random = createRandom()) {
-  let lastTime = 0;
-  let lastRandom = 0n;
+export function createIds(now: () => number = Date.now, random = createRandom(), last = "") {
+  let lastTime = Number(decode(last.slice(0, 10)));
+  let lastRandom = decode(last.slice(10));
   return (): string => {
     const time = now();
     if (time > lastTime) {

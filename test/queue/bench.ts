@@ -30,7 +30,14 @@ interface Run {
 
 /** A queue on a real store, with a pipeline that does what the test says and logs that are remembered. */
 export function bench(
-  options: { dir?: string; apps?: string[]; now?: () => number; retryMs?: number; onAbort?: boolean } = {},
+  options: {
+    dir?: string;
+    apps?: string[];
+    now?: () => number;
+    retryMs?: number;
+    onAbort?: boolean;
+    ids?: () => string;
+  } = {},
 ) {
   const dir = options.dir ?? tempDir("queue");
   const apps = options.apps ?? ["api", "web", "shop"];
@@ -55,7 +62,7 @@ export function bench(
   const queue = createQueue({
     store,
     logs,
-    ids: createIds(options.now),
+    ids: options.ids ?? createIds(options.now),
     isApp: (name) => apps.includes(name),
     now: options.now,
     retryMs: options.retryMs ?? 5,

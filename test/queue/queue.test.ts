@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { isEnded } from "../../src/domain/deploy.js";
+import { createIds, createRandom } from "../../src/domain/ids.js";
+import { tempDir } from "../support/temp.js";
 import { bench, delivery, problem, push, sha } from "./bench.js";
 
 test("a delivery is queued, run, and settled as the pipeline says", async () => {
@@ -311,6 +313,45 @@ test("one that fails in a common transaction does not take the others with it", 
   );
   expect(answers.map((it) => it.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
   expect(b.queue.list({ limit: 9 }).deploys).toHaveLength(2);
+});
+
+test("a clock that jumps a day back, also while the daemon is away, changes no order and no id's place", async () => {
+  const day = 86_400_000;
+  let clock = Date.parse("2026-06-01T00:00:00Z");
+  const now = () => clock;
+  const dir = tempDir("clock");
+  const before = bench({ dir, now, onAbort: false });
+  before.queue.start();
+  const first = before.push(1);
+  const run = await before.run(1);
+  run.recorder.step("fetch", "running");
+  const second = before.push(2);
+  clock -= day;
+  run.recorder.step("fetch", "succeeded");
+  const third = before.push(3);
+  expect(before.queue.get(second.deploy.id)).toMatchObject({
+    status: "superseded",
+    supersededBy: third.deploy.id,
+  });
+  run.end({ status: "succeeded" });
+  await before.ended(first.deploy.id, "succeeded");
+  const ended = before.queue.get(first.deploy.id);
+  expect(ended && "steps" in ended && ended.steps?.[0]?.durationMs).toBe(0);
+  await before.run(2);
+  before.die();
+
+  clock -= day;
+  const ids = createIds(now, createRandom(), third.deploy.id);
+  const after = bench({ dir, now, ids, onAbort: false });
+  after.queue.start();
+  const fourth = after.push(4);
+  const resumed = await after.run(1);
+  expect(resumed.recorder.deploy.id).toBe(third.deploy.id);
+  resumed.end({ status: "succeeded" });
+  expect((await after.run(2)).recorder.deploy.id).toBe(fourth.deploy.id);
+  const made = [first, second, third, fourth].map(({ deploy }) => deploy.id);
+  expect([...made].sort()).toEqual(made);
+  expect(after.queue.list({ limit: 9 }).deploys.map(({ id }) => id)).toEqual([...made].reverse());
 });
 
 test("a deploy's token reads it and those that supersede it, until an hour after the final end", async () => {
