@@ -1,13 +1,11 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { AppConfig } from "../config/schema.js";
 import type { Release } from "../domain/release.js";
 import type { BuildCache } from "../pipeline/ports.js";
 import type { StepIo } from "../rollout/types.js";
 import { copyFolders } from "./modules/files.js";
-
-const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true, maxRetries: 3 });
+import { removeTree } from "./remove-tree.js";
 
 /** The folder above, if every part of the way is a folder of its own; a link may lead anywhere. */
 function isPlain(root: string, path: string): boolean {
@@ -49,36 +47,36 @@ export function createBuildCache({
   };
   const leftovers = async (): Promise<void> => {
     if (!existsSync(folder)) return;
-    for (const name of readdirSync(folder)) if (name !== "current") await remove(join(folder, name));
+    for (const name of readdirSync(folder)) if (name !== "current") await removeTree(join(folder, name));
   };
 
   return {
     bring: (release, io) =>
       guarded(io, async () => {
         await leftovers();
-        if (paths.length === 0) return remove(folder);
+        if (paths.length === 0) return removeTree(folder);
         const aside = join(release.path, ".dropless", "cache");
-        await remove(aside);
+        await removeTree(aside);
         for (const path of await copy(current, aside, release, io)) {
           const to = join(release.path, path);
           if (existsSync(to) || !isPlain(release.path, path)) continue;
           mkdirSync(dirname(to), { recursive: true });
           renameSync(join(aside, path), to);
         }
-        await remove(aside);
+        await removeTree(aside);
       }),
     save: (release, deploy, io) =>
       guarded(io, async () => {
-        await remove(nextOf(deploy));
+        await removeTree(nextOf(deploy));
         if (paths.length > 0) await copy(release.path, nextOf(deploy), release, io);
       }),
     async settle(deploy) {
       if (!existsSync(nextOf(deploy))) return;
       const old = join(folder, ".old");
-      await remove(old);
+      await removeTree(old);
       if (existsSync(current)) renameSync(current, old);
       renameSync(nextOf(deploy), current);
-      await remove(old);
+      await removeTree(old);
     },
   };
 }

@@ -1,9 +1,9 @@
 import { existsSync, lstatSync, readdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { AppConfig } from "../config/schema.js";
 import type { Builds, Releases } from "../pipeline/ports.js";
 import { copyFolders, lookThrough, replacePlace } from "./modules/files.js";
+import { removeTree } from "./remove-tree.js";
 
 const inModules = (path: string): boolean => /(?:^|\/)node_modules\//.test(path);
 
@@ -40,8 +40,7 @@ export function createBuilds(deps: {
           io.log.say(`Release ${from.name} has the same content, but ${why}`);
           return undefined;
         }
-        for (const name of entries)
-          await rm(join(release.path, name), { recursive: true, force: true, maxRetries: 3 });
+        for (const name of entries) await removeTree(join(release.path, name));
         await copyFolders(
           {
             from: from.path,

@@ -14,13 +14,13 @@ import {
   symlinkSync,
   writeSync,
 } from "node:fs";
-import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { AppConfig } from "../config/schema.js";
 import { Fault } from "../domain/fault.js";
 import { isReleaseName, type Release, releaseName } from "../domain/release.js";
 import type { Releases } from "../pipeline/ports.js";
 import { furnish } from "./furnish.js";
+import { removeTree } from "./remove-tree.js";
 
 export interface ReleasesOptions {
   app: Pick<AppConfig, "root" | "shared">;
@@ -123,9 +123,9 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
   const discard = async (name: string): Promise<void> => {
     if (!find(name)) return;
     const trash = join(folder, `.trash-${name}`);
-    await rm(trash, { recursive: true, force: true });
+    await removeTree(trash);
     renameSync(pathOf(name), trash);
-    await rm(trash, { recursive: true, force: true, maxRetries: 3 });
+    await removeTree(trash);
   };
 
   const whole = (): string[] => names().filter((name) => marker(name) !== undefined);
@@ -185,7 +185,7 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
     async prune(keep, spare) {
       if (!existsSync(folder)) return [];
       for (const name of readdirSync(folder))
-        if (name.startsWith(".trash-")) await rm(join(folder, name), { recursive: true, force: true });
+        if (name.startsWith(".trash-")) await removeTree(join(folder, name));
       const kept = new Set(whole().slice(-keep));
       const gone = names().filter((name) => !kept.has(name) && !spare.has(name));
       for (const name of gone) await discard(name);

@@ -9,12 +9,12 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { AppConfig } from "../../config/schema.js";
 import type { Release } from "../../domain/release.js";
 import type { Fits, Modules } from "../../pipeline/ports.js";
 import type { StepIo } from "../../rollout/types.js";
+import { removeTree } from "../remove-tree.js";
 import { type Entry, type KeptEntry, openEntry } from "./entry.js";
 import { copyFolders, findModules, lookThrough, replacePlace } from "./files.js";
 import { learnPrune, slimDown, takeBack } from "./prune.js";
@@ -48,8 +48,6 @@ function isOwn(release: Release, path: string): boolean {
 
 const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true, maxRetries: 3 });
-
 /** What is kept of one app, below `<root>/cache/modules`. See the port. */
 export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts"> }): Modules {
   const folder = join(app.root, "cache", "modules");
@@ -69,7 +67,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
     } catch (error) {
       io.signal.throwIfAborted();
       io.log.say(`Note: the packages that were kept are not used: ${words(error)}`);
-      await remove(join(folder, key)).catch(() => {});
+      await removeTree(join(folder, key)).catch(() => {});
       return otherwise;
     }
   };
@@ -88,10 +86,10 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
       const why =
         seen.bound === undefined ? "dependencies have scripts" : `${seen.bound} fits this release only`;
       io.log.say(`Note: the packages are not kept, for ${why}`);
-      await remove(next.stay);
+      await removeTree(next.stay);
       next.settle({ ...entry, bytes: 0, unfit: true });
     } else next.settle(entry);
-    await remove(join(folder, key));
+    await removeTree(join(folder, key));
     renameSync(next.folder, join(folder, key));
   }
 
@@ -101,13 +99,13 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
       if (!kept.exists()) return "none";
       const entry = kept.read();
       const paths = entry?.paths ?? kept.readLent()?.paths ?? [];
-      const clear = () => Promise.all(paths.map((path) => remove(join(release.path, path))));
+      const clear = () => Promise.all(paths.map((path) => removeTree(join(release.path, path))));
       if (entry?.unfit || (entry && !fits(entry.scripted))) return "unfit";
       if (paths.some((path) => !isOwn(release, path))) return "none";
       // Of an attempt that was killed.
       await clear();
       if (!entry) {
-        await remove(kept.folder);
+        await removeTree(kept.folder);
         return "none";
       }
       const put = async () => {
@@ -138,7 +136,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
       if (bavail * bsize < roomBytes) return io.log.say("Note: there is no room to keep the packages");
       const next = openEntry(join(folder, `.new-${key}`));
       const put = async () => {
-        await remove(next.folder);
+        await removeTree(next.folder);
         for (const path of paths) mkdirSync(join(next.stay, dirname(path)), { recursive: true });
         await copy(release.path, next.stay, paths, release, io);
         note(release, key);
@@ -161,7 +159,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
       if (key === undefined || !kept || !entry?.prune) return false;
       const done = await guarded(io, key, () => slimDown(kept, entry, release), false);
       if (done) kept.settle(entry);
-      else await remove(kept.folder);
+      else await removeTree(kept.folder);
       return done;
     },
 
@@ -181,7 +179,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
         const learned = { ...entry, prune: await learnPrune(kept, entry, release, once) };
         kept.settle({ ...learned, digest: (await look(kept, learned)).digest });
       } catch (error) {
-        await remove(kept.folder);
+        await removeTree(kept.folder);
         if (!pruned) throw error;
         io.log.say(`Note: the packages are not kept: ${words(error)}`);
       }

@@ -1,7 +1,7 @@
 import { cpSync, existsSync, lstatSync, mkdirSync, readFileSync, renameSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Release } from "../../domain/release.js";
+import { removeTree } from "../remove-tree.js";
 import type { Entry, KeptEntry } from "./entry.js";
 import { namesBelow, replacePlace } from "./files.js";
 
@@ -90,7 +90,7 @@ export async function slimDown(kept: KeptEntry, entry: Entry, release: Release):
       isSameText(join(release.path, path), release.path, join(kept.stay, path), entry.place),
   );
   if (!untouched || !takeBack(kept, entry, release)) return false;
-  for (const path of prune.dropped) await rm(join(release.path, path), { recursive: true, force: true });
+  for (const path of prune.dropped) await removeTree(join(release.path, path));
   for (const path of prune.changed) {
     const file = join(release.path, path);
     mkdirSync(dirname(file), { recursive: true });

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { removeTree } from "../remove-tree.js";
 import { openEntry } from "./entry.js";
 
 /** A branch's lockfile goes to and fro; more than these are not worth their room. */
@@ -23,6 +23,6 @@ export async function tidy(folder: string, none: boolean): Promise<void> {
     if (fits && !none) {
       count++;
       bytes += entry.bytes;
-    } else await rm(join(folder, name), { recursive: true, force: true });
+    } else await removeTree(join(folder, name));
   }
 }
