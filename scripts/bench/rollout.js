@@ -1,36 +1,29 @@
 /**
  * How long a rollout takes beside `pm2 reload` with its defaults: the same app, the same machine, in turns.
  *
- *   npm run build && node scripts/bench/rollout.js [--boots 3000,300] [--instances 8] [--surge 100%] [--runs 5]
- *     [--json FILE]
- *
  * The app is plain http without a signal handler (PM2 ends it at once, which is as fast as `pm2 reload` gets), and
- * waits before it listens (`--boots`, milliseconds), as for a database. Needs about 1.5 GB of memory.
+ * waits before it listens, as for a database. Eight instances on both sides: needs about 1.5 GB of memory.
  *
  * dropless: a signed push to the real daemon, whose step `rollout` is read: from the call that starts the rollout to
- * the moment when the last new instance is proven (3 good answers of its own in a row) and the last old one has ended.
- * What preflight takes beside, its soak left out, is named in a column of its own. `pm2 reload`: from the start of
- * the command to the moment when it has returned and every new instance has answered.
- *
- * Prints a Markdown table, ratios first; exits with 1 when a goal is missed.
+ * the moment when the last new instance is proven (3 good answers of its own in a row) and the last old one has ended,
+ * which is later than that it no longer accepts. What preflight takes before that is a row of its own (its soak is 0).
+ * `pm2 reload`: from the start of the command to the moment when it has returned and every new instance has answered.
  */
 import { writeFileSync } from "node:fs";
 import http from "node:http";
-import { cpus } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { createHost, freePort } from "./lib/host.js";
 import { endOnInterrupt } from "./lib/interrupt.js";
 import { createPrivatePm2 } from "./lib/pm2.js";
 
-/** At most this many times what `pm2 reload` takes, by the milliseconds the app boots. */
-const goals = { 3000: 0.5, 300: 1 };
+/** Milliseconds until the app listens, and how much of what `pm2 reload` takes a rollout may take at most. */
+const boots = [
+  { boot: 3000, most: 0.5 },
+  { boot: 300, most: 1 },
+];
 const restMs = 1500;
 const limitMs = 120_000;
-
-const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
 
 const server = ({ release, port, boot }) => `
 const http = require("node:http");
@@ -85,7 +78,7 @@ async function createDropless({ boot, instances, surge }) {
         throw new Error(`${ended.status}: ${ended.error?.message}\n${ended.logTail?.join("\n")}`);
       await allAnswer({ port, release, instances });
       const took = (name) => ended.steps.find((step) => step.name === name)?.durationMs ?? 0;
-      return { ms: took("rollout"), preflightMs: took("preflight"), log: ended.logTail };
+      return { rolloutMs: took("rollout"), preflightMs: took("preflight") };
     },
     end: host.end,
   };
@@ -106,7 +99,7 @@ async function createReload({ boot, instances }) {
       isStarted = true;
       const commandMs = Math.round(performance.now() - began);
       await allAnswer({ port, release, instances });
-      return { ms: Math.round(performance.now() - began), commandMs };
+      return { reloadMs: Math.round(performance.now() - began), commandMs };
     },
     async end() {
       forget();
@@ -115,89 +108,67 @@ async function createReload({ boot, instances }) {
   };
 }
 
-/** One row for each time of booting. `runs` of both, in turns; the first start of each is not counted. */
-export async function measureRollout({ boots, instances, surge, runs, say }) {
-  const rows = [];
-  for (const boot of boots) {
-    const ends = [];
-    try {
-      const ours = await createDropless({ boot, instances, surge });
-      ends.push(ours.end);
-      const theirs = await createReload({ boot, instances });
-      ends.push(theirs.end);
-      await ours.roll("r0");
-      await theirs.roll("r0");
-      const seen = { ours: [], preflight: [], theirs: [], command: [] };
-      for (let run = 1; run <= runs; run++) {
-        await sleep(restMs);
-        const { ms, preflightMs, log } = await ours.roll(`r${run}`);
-        await sleep(restMs);
-        const reload = await theirs.roll(`r${run}`);
-        seen.ours.push(ms);
-        seen.preflight.push(preflightMs);
-        seen.theirs.push(reload.ms);
-        seen.command.push(reload.commandMs);
-        say(
-          `boot ${boot} ms, run ${run}: rollout ${ms} ms (preflight ${preflightMs}), reload ${reload.ms} ms`,
-        );
-        if (process.env.BENCH_LOG) say(log.join("\n"));
-      }
-      const ratio = median(seen.ours) / median(seen.theirs);
-      rows.push({
-        name: `rollout of ${instances} instances, boot ${boot / 1000} s`,
-        boot,
-        instances,
-        surge,
-        goal: goals[boot],
-        ratio: Number(ratio.toFixed(3)),
-        oursMs: median(seen.ours),
-        preflightMs: median(seen.preflight),
-        theirsMs: median(seen.theirs),
-        commandMs: median(seen.command),
-        runs: seen,
-      });
-    } finally {
-      for (const end of ends) await end();
+/** Both sides with the same app, in turns; the first start of each is not counted. */
+async function measure({ boot, instances, surge, runs, log }) {
+  const ends = [];
+  try {
+    const ours = await createDropless({ boot, instances, surge });
+    ends.push(ours.end);
+    const theirs = await createReload({ boot, instances });
+    ends.push(theirs.end);
+    await ours.roll("r0");
+    await theirs.roll("r0");
+    const seen = { rollouts: [], preflights: [], reloads: [], commands: [] };
+    for (let run = 1; run <= runs; run++) {
+      await sleep(restMs);
+      const { rolloutMs, preflightMs } = await ours.roll(`r${run}`);
+      await sleep(restMs);
+      const { reloadMs, commandMs } = await theirs.roll(`r${run}`);
+      log(
+        `boot ${boot} ms, run ${run}: rollout ${rolloutMs} ms (preflight ${preflightMs}), reload ${reloadMs} ms (command ${commandMs})`,
+      );
+      seen.rollouts.push(rolloutMs / 1000);
+      seen.preflights.push(preflightMs / 1000);
+      seen.reloads.push(reloadMs / 1000);
+      seen.commands.push(commandMs / 1000);
     }
+    return seen;
+  } finally {
+    for (const end of ends) await end();
   }
-  return rows;
 }
 
-export function rolloutTable(rows) {
-  const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
-  const lines = rows.map(
-    ({ name, ratio, goal, oursMs, preflightMs, theirsMs }) =>
-      `| ${name} | **${ratio.toFixed(2)}×** | ${goal === undefined ? "–" : `${goal}×`} | ${seconds(oursMs)} | ${seconds(theirsMs)} | ${seconds(preflightMs)} |`,
-  );
-  return [
-    "| what | ratio | goal | rollout | `pm2 reload` | preflight before, beside |",
-    "|---|---|---|---|---|---|",
-    ...lines,
-  ].join("\n");
-}
-
-async function main() {
-  const { values } = parseArgs({
-    options: {
-      boots: { type: "string", default: "3000,300" },
-      instances: { type: "string", default: "8" },
-      surge: { type: "string", default: "100%" },
-      runs: { type: "string", default: "5" },
-      json: { type: "string" },
-    },
-  });
-  const rows = await measureRollout({
-    boots: values.boots.split(",").map(Number),
-    instances: Number(values.instances),
-    surge: /^\d+$/.test(values.surge) ? Number(values.surge) : values.surge,
-    runs: Number(values.runs),
-    say: (text) => process.stderr.write(`${text}\n`),
-  });
-  const facts = { node: process.version, cores: cpus().length, date: new Date().toISOString() };
-  if (values.json) writeFileSync(values.json, `${JSON.stringify({ ...facts, rows }, null, 2)}\n`);
-  console.log(rolloutTable(rows));
-  console.log(`\nNode ${facts.node}, ${facts.cores} cores; medians of ${values.runs} runs each, in turns.`);
-  process.exitCode = rows.some(({ ratio, goal }) => ratio > (goal ?? Number.POSITIVE_INFINITY)) ? 1 : 0;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
+export const bench = {
+  name: "rollout",
+  about: "replacing 8 instances, each gated, beside `pm2 reload` with its defaults; surge 100%",
+  async run({ runs, tiny, log }) {
+    const instances = tiny ? 2 : 8;
+    const rows = [];
+    const facts = { instances, surge: "100%" };
+    for (const { boot, most } of tiny ? boots.slice(1) : boots) {
+      const seen = await measure({ boot, instances, surge: "100%", runs, log });
+      const of = `${instances} instances, an app that boots ${boot / 1000} s`;
+      rows.push(
+        {
+          what: `rollout of ${of}`,
+          unit: "s",
+          ours: seen.rollouts,
+          theirs: seen.reloads,
+          against: "`pm2 reload`",
+          goal: { of: "ratio", most },
+          note: "the step `rollout`, gates included, until the last old one has ended",
+        },
+        {
+          what: `preflight and rollout of ${of}`,
+          unit: "s",
+          ours: seen.rollouts.map((figure, run) => figure + seen.preflights[run]),
+          theirs: seen.reloads,
+          against: "`pm2 reload`",
+          note: "soak 0",
+        },
+      );
+      facts[`boot ${boot}`] = seen;
+    }
+    return { rows, facts };
+  },
+};

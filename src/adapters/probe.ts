@@ -1,4 +1,5 @@
 import { Agent } from "node:http";
+import { Agent as TlsAgent } from "node:https";
 import { performance } from "node:perf_hooks";
 import type { Receipt } from "../domain/receipt.js";
 import { ask, isHealthy, question } from "../rollout/ask.js";
@@ -20,7 +21,9 @@ export const startProbe: StartProbe = (app, log) => {
   let stopped = false;
   let sent = 0;
   const open = new Set<Promise<void>>();
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const asked = question(app, port);
+  const kept = { keepAlive: true, maxSockets: 1 };
+  const agents = { plain: new Agent(kept), tls: new TlsAgent(kept) };
 
   const count = (good: boolean, why: string) => {
     const now = performance.now();
@@ -36,8 +39,7 @@ export const startProbe: StartProbe = (app, log) => {
   };
 
   const probe = async () => {
-    const asked = question(app, port);
-    const answer = await (sent++ % 2 === 0 ? ask(asked) : ask({ ...asked, agent }));
+    const answer = await (sent++ % 2 === 0 ? ask(asked) : ask({ ...asked, agents }));
     if (stopped && "error" in answer) return;
     count(isHealthy(app, answer), "status" in answer ? `answered ${answer.status}` : answer.error);
   };
@@ -55,7 +57,8 @@ export const startProbe: StartProbe = (app, log) => {
       clearInterval(timer);
       await Promise.all(open);
       stopped = true;
-      agent.destroy();
+      agents.plain.destroy();
+      agents.tls.destroy();
       if (lastGood !== undefined && receipt.failed > 0) {
         receipt.maxGapMs = Math.max(receipt.maxGapMs, Math.round(performance.now() - lastGood));
       }

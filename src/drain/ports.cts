@@ -1,5 +1,6 @@
 /** Where the app listens: told to the daemon, and in preflight moved out of the way of the serving instances. */
 import net = require("node:net");
+import everywhere = require("./everywhere.cjs");
 import standby = require("./standby.cjs");
 
 import type { Args, Instance, Observer } from "./types.cjs";
@@ -40,6 +41,12 @@ function observePorts(instance: Instance): Observer {
   const wanted = new WeakMap<net.Server, Wanted>();
   const listen = net.Server.prototype.listen as (this: net.Server, ...args: Args) => net.Server;
   const waits = standby.standBy(instance);
+  /** Those that share the running instances' address instead of the one they asked for. */
+  const joined = new WeakSet<net.Server>();
+  const triesOther = everywhere.tryOtherNames(instance, (server, args) => {
+    joined.add(server);
+    listen.apply(server, args);
+  });
 
   net.Server.prototype.listen = function (this: net.Server, ...args: Args) {
     let taken = args;
@@ -72,10 +79,11 @@ function observePorts(instance: Instance): Observer {
   const onListening = (server: net.Server): void => {
     const address = server.address();
     const actual = typeof address === "object" ? address?.port : undefined;
+    const where = typeof address === "object" && joined.has(server) ? address?.address : undefined;
     const { port, path } = wanted.get(server) ?? {};
     if (appPort && actual && (port === appPort || actual === appPort)) {
       instance.appServers.add(server);
-      instance.report("dropless:listening", { port: appPort, actual });
+      instance.report("dropless:listening", { port: appPort, actual, ...(where && { joined: where }) });
     } else instance.report("dropless:listening-elsewhere", { port: port || actual, path, actual });
   };
 
@@ -87,7 +95,11 @@ function observePorts(instance: Instance): Observer {
 
   return (server, type, args) => {
     if (type === "listening") onListening(server);
-    return type === "error" && listenAside(server, args[0] as NodeJS.ErrnoException);
+    if (type !== "error") return false;
+    const error = args[0] as NodeJS.ErrnoException;
+    const asked = wanted.get(server);
+    const isApps = appPort !== 0 && asked?.port === appPort && !preflightPort;
+    return listenAside(server, error) || (isApps && triesOther(server, asked?.args, error));
   };
 }
 

@@ -15,7 +15,8 @@
  *   DROPLESS_PRELOADED       set by this file: the pid, by which the app's own child processes know theirs
  *
  * Messages over IPC; PM2's bus has them as event `type` with `data`, and `process.pm_id`:
- *   dropless:listening            {port, actual, pid}          `port` is DROPLESS_PORT, `actual` the socket's
+ *   dropless:listening            {port, actual, joined?, pid} `port` is DROPLESS_PORT, `actual` the socket's;
+ *     `joined` is its address when that is the running instances' and not the one the app asked for (everywhere.cts)
  *   dropless:listening-elsewhere  {port | path, actual?, pid}  any other server of the app; in preflight
  *     `actual` differs from `port` when the serving instances hold it (EADDRINUSE): it is moved aside
  *   dropless:standing-by          {port, pid}                  it would listen now, and waits

@@ -1,43 +1,63 @@
 import { type Agent, request } from "node:http";
+import { request as requestTls, type Agent as TlsAgent } from "node:https";
 import type { AppConfig } from "../config/schema.js";
+import { listeners } from "./listeners.js";
 
 /** Which instance answers is known by this header: the preload reports requests that carry the app's probe key. */
 export const probeHeader = "x-dropless-probe";
 
 export type Answer = { status: number } | { error: string };
 
+/** How an app is reached, as far as it was found out; who asks again and again keeps it. */
+interface Way {
+  host: string;
+  tls: boolean;
+  /** When it was last looked for; milliseconds since 1970. */
+  lookedAt: number;
+}
+
 interface Question {
   port: number;
   path: string;
   timeoutMs: number;
+  way: Way;
   headers?: Record<string, string>;
   signal?: AbortSignal;
-  /** Keeps connections; without one each question has its own, which in a cluster goes to the next instance. */
-  agent?: Agent;
+  /** Keep connections; without them each question has its own, which in a cluster goes to the next instance. */
+  agents?: { plain: Agent; tls: TlsAgent };
 }
 
-const askHost = (host: string, question: Question): Promise<Answer> =>
+/** What one gets for speaking plainly to TLS, or the other way round. */
+const otherProtocol = /^(ECONNRESET|EPROTO|HPE_|ERR_SSL_)/;
+/** An app that does not listen yet is not looked for more often than that. Milliseconds. */
+const lookMs = 500;
+
+const askBy = (host: string, tls: boolean, question: Question): Promise<Answer> =>
   new Promise((resolve) => {
-    const { port, path, timeoutMs, headers, signal, agent } = question;
+    const { port, path, timeoutMs, headers, signal, agents } = question;
     let status: number | undefined;
     let complete = false;
-    const sent = request({
+    const options = {
       host,
       port,
       path,
-      agent: agent ?? false,
+      agent: (tls ? agents?.tls : agents?.plain) ?? (false as const),
       headers: {
         host: `localhost:${port}`,
         "user-agent": "dropless",
-        ...(!agent && { connection: "close" }),
+        ...(!agents && { connection: "close" }),
         ...headers,
       },
-    });
+    };
+    // The certificate is for the app's name and users; this is the same machine.
+    const sent = tls
+      ? requestTls({ ...options, servername: "localhost", rejectUnauthorized: false })
+      : request(options);
     const end = (answer: Answer) => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
       resolve(answer);
-      if (!agent || !complete) sent.destroy();
+      if (!agents || !complete) sent.destroy();
     };
     const onAbort = () => end({ error: "aborted" });
     // An answer that has begun and goes on for ever (server-sent events at `/`) is one.
@@ -45,7 +65,7 @@ const askHost = (host: string, question: Question): Promise<Answer> =>
       () => end(status === undefined ? { error: `no answer within ${timeoutMs} ms` } : { status }),
       timeoutMs,
     );
-    signal?.addEventListener("abort", onAbort);
+    signal?.addEventListener("abort", onAbort, { once: true });
     sent.on("response", (response) => {
       status = response.statusCode ?? 0;
       response.on("end", () => {
@@ -60,10 +80,45 @@ const askHost = (host: string, question: Question): Promise<Answer> =>
     else sent.end();
   });
 
-/** One GET on this machine; redirects are not followed. Never throws. */
+/** There, in the way that worked last, else in the other one; what works is kept. */
+async function askAt(host: string, question: Question): Promise<Answer> {
+  const { way } = question;
+  const answer = await askBy(host, way.tls, question);
+  if ("error" in answer) {
+    if (!otherProtocol.test(answer.error)) return answer;
+    const other = await askBy(host, !way.tls, question);
+    if ("error" in other) return answer;
+    way.tls = !way.tls;
+    way.host = host;
+    return other;
+  }
+  way.host = host;
+  return answer;
+}
+
+const isRefused = (answer: Answer): boolean =>
+  "error" in answer && /^(ECONNREFUSED|EADDRNOTAVAIL|EHOSTUNREACH|ENETUNREACH)$/.test(answer.error);
+
+/**
+ * One GET on this machine, on whatever address the app listens, plainly or by TLS; redirects are not followed.
+ * Never throws.
+ */
 export async function ask(question: Question): Promise<Answer> {
-  const answer = await askHost("127.0.0.1", question);
-  return "error" in answer && answer.error === "ECONNREFUSED" ? askHost("::1", question) : answer;
+  const { way, port } = question;
+  const first = await askAt(way.host, question);
+  if (!isRefused(first)) return first;
+  const loopback = ["127.0.0.1", "::1"].filter((host) => host !== way.host);
+  for (const host of loopback) {
+    const answer = await askAt(host, question);
+    if (!isRefused(answer)) return answer;
+  }
+  if (Date.now() - way.lookedAt < lookMs) return first;
+  way.lookedAt = Date.now();
+  for (const host of await listeners(port)) {
+    const answer = await askAt(host, question);
+    if (!isRefused(answer)) return answer;
+  }
+  return first;
 }
 
 /** `health` of docs/configuration.md: with a path 200 to 399; without one any answer below 500 to `/`. */
@@ -73,8 +128,10 @@ export const isHealthy = (app: AppConfig, answer: Answer): boolean =>
 export const describe = (answer: Answer): string =>
   "status" in answer ? `answered ${answer.status}` : answer.error;
 
-export const question = (app: AppConfig, port: number) => ({
+/** To be kept by who asks more than once. */
+export const question = (app: AppConfig, port: number): Question => ({
   port,
   path: app.health.path ?? "/",
   timeoutMs: app.health.timeout,
+  way: { host: "127.0.0.1", tls: false, lookedAt: 0 },
 });

@@ -184,6 +184,11 @@ export async function convergeName(
         await proveAll(chosen, others === 0);
         for (const { pmId } of chosen) proven.add(pmId);
         log.say(`${name}: instance${numbers} of ${target.release.name} healthy`);
+        const joined = chosen.map(({ pmId }) => witness.of(pmId).joined).find(Boolean);
+        if (joined)
+          log.say(
+            `${name}: on ${joined} as the running ones, since the address that the app names cannot be had beside it; after \`pm2 stop ${name}\` and \`pm2 start ${name}\` it is that`,
+          );
       }
     }
     // Those that PM2 has brought back count as proven, and may still be booting.

@@ -39,7 +39,7 @@ const portInUse = (who: string, output: string): Fault | undefined => {
   return new Fault(
     "port_in_use",
     `${who} could not listen on ${where}, which is in use`,
-    "See by whom with `ss -ltnp`. Instances of one app share a port only where all listen on the same address (0.0.0.0 and :: are two).",
+    "See by whom with `ss -ltnp`. When it is the release that runs, on another address: both cannot be there at once. Put the address back, or type `pm2 stop NAME` while the next deploy is in preflight, for a gap of some seconds.",
   );
 };
 

@@ -194,10 +194,6 @@ export async function survey(
 /** Resolves when the port answers healthily again, `health.ready` is over, or `signal` aborts. */
 export async function answers(app: AppConfig, signal?: AbortSignal): Promise<void> {
   const until = Date.now() + app.health.ready;
-  while (
-    !signal?.aborted &&
-    Date.now() < until &&
-    !isHealthy(app, await ask(question(app, app.port as number)))
-  )
-    await sleep(50);
+  const asked = question(app, app.port as number);
+  while (!signal?.aborted && Date.now() < until && !isHealthy(app, await ask(asked))) await sleep(50);
 }

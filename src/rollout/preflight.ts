@@ -43,6 +43,7 @@ export async function preflight(
   const who = wanted.name;
   const port = app.port as number;
   const aside = await freePort();
+  const asked = question(app, aside);
   const spec = wanted.spec(wanted.count);
   let output = "";
   let listens: number | undefined;
@@ -94,7 +95,7 @@ export async function preflight(
   let slowestMs = 0;
   const isGood = async (): Promise<boolean> => {
     const sent = Date.now();
-    last = await ask({ ...question(app, aside), signal: either });
+    last = await ask({ ...asked, signal: either });
     signal.throwIfAborted();
     if (fault) throw fault;
     if ("status" in last) listens ??= Date.now();

@@ -7,6 +7,8 @@ interface Sighting {
   listens: boolean;
   /** When it was first seen to listen; milliseconds since 1970. */
   listensSince?: number;
+  /** The running instances' address, where it could not have the one it asked for beside them. */
+  joined?: string;
   /** Other ports. */
   elsewhere: Set<number>;
   /** It ended, or PM2 started it again. */
@@ -61,6 +63,7 @@ export async function createWitness(
     if (type === "dropless:listening") {
       sighting.listens = true;
       sighting.listensSince ??= Date.now();
+      if (typeof data.joined === "string") sighting.joined = data.joined;
     } else if (type === "dropless:listening-elsewhere") {
       if (typeof data.port === "number") sighting.elsewhere.add(data.port);
     } else if (type === "dropless:answered" && data.probe === true) {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { startProbe } from "../../src/adapters/probe.js";
 import type { AppConfig } from "../../src/config/schema.js";
 import { writeApp } from "../support/apps.js";
+import { certificate } from "../support/certificate.js";
 import { startLoad } from "../support/load.js";
 import { type Bench, createBench } from "../support/rollout.js";
 import { freePort } from "../support/temp.js";
@@ -188,6 +189,79 @@ test("the watch tells what happened to a release that went live", async () => {
     code: "died_in_watch",
     message: expect.stringMatching(/lost the connection to the queue/),
   });
+});
+
+const listening = (name: string, how: string) => {
+  const release = bench.release(name);
+  writeFileSync(join(release.path, "package.json"), "{}");
+  writeFileSync(join(release.path, "pair.json"), JSON.stringify(certificate));
+  writeFileSync(
+    join(release.path, "server.js"),
+    `const answer = (req, res) => res.end("ok ${name} GET -\\n");
+     const plain = require("http").createServer(answer);
+     const tls = require("https").createServer(require("./pair.json"), answer);
+     const port = ${bench.port};
+     ${how};`,
+  );
+  return release;
+};
+
+test("an app that speaks TLS itself, or listens on one other address, is proven, watched and probed", async () => {
+  const app = bench.app();
+  for (const [name, how] of [
+    ["tls", "tls.listen(port)"],
+    ["elsewhere", 'plain.listen(port, "127.0.0.2")'],
+  ] as const) {
+    for (const process of await bench.pm2.list()) await bench.pm2.remove(process);
+    for (const again of [1, 2]) {
+      const target = bench.target(app, listening(`${name}${again}`, how));
+      const io = bench.io();
+      await bench.rollout.preflight(target, io);
+      const probe = startProbe(app, io.log);
+      await bench.rollout.converge(target, io);
+      await bench.rollout.watch(target, io);
+      expect(await probe.stop(), `${name}${again}`).toMatchObject({ failed: 0 });
+      expect(await shown(app)).toEqual([`api 0 ${name}${again} online`, `api 1 ${name}${again} online`]);
+    }
+  }
+});
+
+test("from one name of every address to another nothing is lost; to a single address it says what to do", async () => {
+  const app = bench.app();
+  await bench.rollout.converge(bench.target(app, listening("none", "plain.listen(port)")), bench.io());
+  const load = await startLoad({
+    port: bench.port,
+    clients: 6,
+    kinds: ["fresh"],
+    handlers: [0],
+    check: false,
+  });
+  const steps = [
+    ["four", 'plain.listen(port, "0.0.0.0")'],
+    ["six", 'plain.listen({ port, host: "::" })'],
+    ["none2", "plain.listen(String(port), () => {})"],
+  ] as const;
+  for (const [name, how] of steps) {
+    const io = bench.io();
+    await bench.rollout.converge(bench.target(app, listening(name, how)), io);
+    expect(await shown(app)).toEqual([`api 0 ${name} online`, `api 1 ${name} online`]);
+    expect(io.log.text().includes("on :: as the running ones"), name).toBe(name !== "none2");
+  }
+  const refused = bench.target(app, listening("single", 'plain.listen(port, "127.0.0.1")'));
+  await expect(bench.rollout.converge(refused, bench.io())).rejects.toMatchObject({
+    code: "port_in_use",
+    message: expect.stringContaining(`127.0.0.1:${bench.port}`),
+    hint: expect.stringContaining("pm2 stop"),
+  });
+  expect(await shown(app)).toEqual(["api 0 none2 online", "api 1 none2 online"]);
+  const { total, failures } = await load.stop();
+  expect(failures).toEqual([]);
+  expect(total).toBeGreaterThan(50);
+  // The other way round, too.
+  for (const process of await bench.pm2.list()) await bench.pm2.remove(process);
+  await bench.rollout.converge(bench.target(app, listening("four2", steps[0][1])), bench.io());
+  await bench.rollout.converge(bench.target(app, listening("none3", "plain.listen(port)")), bench.io());
+  expect(await shown(app)).toEqual(["api 0 none3 online", "api 1 none3 online"]);
 });
 
 test("ecosystem files of every kind are read in a clean process", async () => {

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import type { AppConfig } from "../../config/schema.js";
+import { ask, isHealthy, question } from "../../rollout/ask.js";
 import { about, type Check, type Finding, processesOf } from "./finding.js";
 
 /** Does anybody listen there? */
@@ -18,22 +19,21 @@ export const listens = (port: number, host = "127.0.0.1"): Promise<boolean> =>
 async function health(app: AppConfig): Promise<Finding> {
   const on = about(app.name);
   const path = app.health.path ?? "/";
-  const url = `http://127.0.0.1:${app.port}${path}`;
+  const asked = question(app, app.port as number);
   const began = Date.now();
-  const hint = `Every deploy would fail its health checks: correct \`port\` and \`health\`, or the app. Try: curl -i ${url}`;
-  try {
-    const answer = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(app.health.timeout) });
-    await answer.body?.cancel();
-    const healthy = app.health.path ? answer.status >= 200 && answer.status < 400 : answer.status < 500;
-    if (!healthy) return on.fault(`${url} answers ${answer.status}, which is not healthy`, hint);
-    return on.ok(`healthy: ${path} on port ${app.port} answers ${answer.status} in ${Date.now() - began} ms`);
-  } catch (error) {
-    const late = error instanceof Error && error.name === "TimeoutError";
+  const answer = await ask(asked);
+  const { host, tls } = asked.way;
+  const url = `${tls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${app.port}${path}`;
+  const hint = `Every deploy would fail its health checks: correct \`port\` and \`health\`, or the app. Try: curl -i${tls ? "k" : ""} ${url}`;
+  if ("error" in answer) {
+    const late = answer.error.startsWith("no answer");
     return on.fault(
       late ? `${url} does not answer within health.timeout` : `nothing answers at ${url}`,
       hint,
     );
   }
+  if (!isHealthy(app, answer)) return on.fault(`${url} answers ${answer.status}, which is not healthy`, hint);
+  return on.ok(`healthy: ${path} on port ${app.port} answers ${answer.status} in ${Date.now() - began} ms`);
 }
 
 /** What runs must be healthy, and where nothing of ours runs nobody else may listen. */
