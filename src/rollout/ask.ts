@@ -83,12 +83,14 @@ const askBy = (host: string, tls: boolean, question: Question): Promise<Answer> 
 /** There, in the way that worked last, else in the other one; what works is kept. */
 async function askAt(host: string, question: Question): Promise<Answer> {
   const { way } = question;
-  const answer = await askBy(host, way.tls, question);
+  // Others may find it out meanwhile.
+  const { tls } = way;
+  const answer = await askBy(host, tls, question);
   if ("error" in answer) {
     if (!otherProtocol.test(answer.error)) return answer;
-    const other = await askBy(host, !way.tls, question);
+    const other = await askBy(host, !tls, question);
     if ("error" in other) return answer;
-    way.tls = !way.tls;
+    way.tls = !tls;
     way.host = host;
     return other;
   }
@@ -105,9 +107,10 @@ const isRefused = (answer: Answer): boolean =>
  */
 export async function ask(question: Question): Promise<Answer> {
   const { way, port } = question;
-  const first = await askAt(way.host, question);
+  const { host: known } = way;
+  const first = await askAt(known, question);
   if (!isRefused(first)) return first;
-  const loopback = ["127.0.0.1", "::1"].filter((host) => host !== way.host);
+  const loopback = ["127.0.0.1", "::1"].filter((host) => host !== known);
   for (const host of loopback) {
     const answer = await askAt(host, question);
     if (!isRefused(answer)) return answer;

@@ -55,6 +55,14 @@ test("one that moves from plain to TLS and back is found again", async () => {
   }
 });
 
+test("many who ask at once find it out together", async () => {
+  const port = await serve(https.createServer(certificate, answer), "127.0.0.1");
+  const asked = question(app, port);
+  const all = await Promise.all(Array.from({ length: 20 }, () => ask(asked)));
+  expect(all).toEqual(Array.from({ length: 20 }, () => ({ status: 204 })));
+  expect(asked.way.tls).toBe(true);
+});
+
 test("one that resets every connection says so", async () => {
   const server = http.createServer((request) => request.socket.destroy());
   const port = await serve(server, "127.0.0.1");
