@@ -12,8 +12,9 @@ export type Answer = { status: number } | { error: string };
 interface Way {
   host: string;
   tls: boolean;
-  /** When it was last looked for; milliseconds since 1970. */
+  /** When it was last looked for, milliseconds since 1970, and where somebody listened. */
   lookedAt: number;
+  found?: Promise<string[]>;
 }
 
 interface Question {
@@ -115,9 +116,11 @@ export async function ask(question: Question): Promise<Answer> {
     const answer = await askAt(host, question);
     if (!isRefused(answer)) return answer;
   }
-  if (Date.now() - way.lookedAt < lookMs) return first;
-  way.lookedAt = Date.now();
-  for (const host of await listeners(port)) {
+  if (!way.found || Date.now() - way.lookedAt >= lookMs) {
+    way.lookedAt = Date.now();
+    way.found = listeners(port);
+  }
+  for (const host of await way.found) {
     const answer = await askAt(host, question);
     if (!isRefused(answer)) return answer;
   }

@@ -56,7 +56,7 @@ test("one that moves from plain to TLS and back is found again", async () => {
 });
 
 test("many who ask at once find it out together", async () => {
-  const port = await serve(https.createServer(certificate, answer), "127.0.0.1");
+  const port = await serve(https.createServer(certificate, answer), "127.0.0.2");
   const asked = question(app, port);
   const all = await Promise.all(Array.from({ length: 20 }, () => ask(asked)));
   expect(all).toEqual(Array.from({ length: 20 }, () => ({ status: 204 })));
