@@ -1,9 +1,7 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { AppConfig } from "../config/schema.js";
-import type { Release } from "../domain/release.js";
-import type { BuildCache } from "../pipeline/ports.js";
-import type { StepIo } from "../rollout/types.js";
+import type { BuildCache, WorkIo } from "../pipeline/ports.js";
 import { copyFolders } from "./modules/files.js";
 import { removeTree } from "./remove-tree.js";
 
@@ -27,17 +25,14 @@ export function createBuildCache({
   const paths = [...new Set(app.cache.map((path) => path.replace(/^(?:\.\/)+|\/+$/g, "")))];
   const nextOf = (deploy: string) => join(folder, `.next-${deploy}`);
 
-  async function copy(from: string, to: string, of: Release, io: StepIo): Promise<string[]> {
+  async function copy(from: string, to: string, io: WorkIo): Promise<string[]> {
     const there = paths.filter((path) => isPlain(from, path) && existsSync(join(from, path)));
     for (const path of there) mkdirSync(dirname(join(to, path)), { recursive: true });
-    await copyFolders(
-      { from, to, paths: there, marker: `cache:${of.path}`, timeoutMs: app.timeouts.build },
-      io,
-    );
+    await copyFolders({ from, to, paths: there, timeoutMs: app.timeouts.build }, io);
     return there;
   }
   /** A fault in here costs time, never a deploy. */
-  const guarded = async (io: StepIo, work: () => Promise<void>): Promise<void> => {
+  const guarded = async (io: WorkIo, work: () => Promise<void>): Promise<void> => {
     try {
       await work();
     } catch (error) {
@@ -57,7 +52,7 @@ export function createBuildCache({
         if (paths.length === 0) return removeTree(folder);
         const aside = join(release.path, ".dropless", "cache");
         await removeTree(aside);
-        for (const path of await copy(current, aside, release, io)) {
+        for (const path of await copy(current, aside, io)) {
           const to = join(release.path, path);
           if (existsSync(to) || !isPlain(release.path, path)) continue;
           mkdirSync(dirname(to), { recursive: true });
@@ -68,7 +63,7 @@ export function createBuildCache({
     save: (release, deploy, io) =>
       guarded(io, async () => {
         await removeTree(nextOf(deploy));
-        if (paths.length > 0) await copy(release.path, nextOf(deploy), release, io);
+        if (paths.length > 0) await copy(release.path, nextOf(deploy), io);
       }),
     async settle(deploy) {
       if (!existsSync(nextOf(deploy))) return;

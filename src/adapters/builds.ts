@@ -46,7 +46,6 @@ export function createBuilds(deps: {
             from: from.path,
             to: release.path,
             paths: entries,
-            marker: `build:${release.path}`,
             timeoutMs: app.timeouts.install,
           },
           io,

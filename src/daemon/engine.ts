@@ -8,7 +8,7 @@ import { runCommand } from "../adapters/command.js";
 import { createDeployLogs } from "../adapters/deploy-log/logs.js";
 import { createGit } from "../adapters/git.js";
 import { createModules } from "../adapters/modules/modules.js";
-import { readDefinitions } from "../adapters/pm2/ecosystem.js";
+import { readDefinitions, remembering } from "../adapters/pm2/ecosystem.js";
 import { type GodWatch, watchGod } from "../adapters/pm2/god-watch.js";
 import { createPm2 } from "../adapters/pm2/pm2.js";
 import { startProbe } from "../adapters/probe.js";
@@ -60,7 +60,7 @@ export function createEngine(config: Config, report: (error: unknown) => void, r
   const rollout = createRollout({
     pm2,
     booter: createBooter(),
-    readDefinitions,
+    readDefinitions: remembering((target) => readDefinitions(target)),
     stateDir: config.dataDir,
     host: { cores: cpus().length, probeKey: probeKey(config.dataDir) },
     freeMemory: freemem,

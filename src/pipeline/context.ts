@@ -4,8 +4,8 @@ import { Fault } from "../domain/fault.js";
 import type { LogWriter, Recorder } from "../domain/ports.js";
 import type { Release } from "../domain/release.js";
 import type { StepName } from "../domain/step.js";
-import type { Rollout, StepIo, Target } from "../rollout/types.js";
-import type { BuildCache, Builds, Git, Identify, Modules, Releases, RunCommand } from "./ports.js";
+import type { Rollout, Target } from "../rollout/types.js";
+import type { BuildCache, Builds, Git, Identify, Modules, Releases, RunCommand, WorkIo } from "./ports.js";
 import type { ReceiptKeeper } from "./receipt.js";
 
 /** What the steps of one deploy work with. */
@@ -46,7 +46,11 @@ export interface Step {
   run(context: Context): Promise<StepResult>;
 }
 
-export const io = ({ log, signal }: Context): StepIo => ({ log, signal });
+export const io = ({ log, signal, recorder }: Context): WorkIo => ({
+  log,
+  signal,
+  marker: recorder.deploy.id,
+});
 
 /** The release of this deploy. Fault `release_not_found` when its directory has gone. */
 export function releaseOf({ recorder, releases }: Context): Release {

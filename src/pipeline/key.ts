@@ -130,7 +130,8 @@ export async function installationOf(
   env: Record<string, string>,
 ): Promise<Installation | undefined> {
   const { app, git, recorder } = context;
-  if (packages.unlocked) return undefined;
+  // Yarn from 2 on keeps a state beside node_modules, without which it starts nothing.
+  if (packages.unlocked || packages.manager === "berry") return undefined;
   // What is committed there belongs to the commit: it is neither kept nor replaced.
   if (await git.has(recorder.deploy.commit.sha, "node_modules")) return undefined;
   const root = releaseOf(context).path;

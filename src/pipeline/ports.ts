@@ -64,6 +64,11 @@ export interface Releases {
   demandRoom(): void;
 }
 
+/** For what starts processes of its own: they are found by the deploy's marker, as its commands are. */
+export interface WorkIo extends StepIo {
+  marker: string;
+}
+
 /** By the folders of packages with scripts for their installation. */
 export type Fits = (scripted: readonly string[]) => boolean;
 
@@ -89,14 +94,14 @@ export interface Modules {
     key: string,
     release: Release,
     fits: Fits,
-    io: StepIo,
+    io: WorkIo,
   ): Promise<{ scripted: string[] } | "none" | "unfit">;
   /** Keeps what was just installed into a release. */
-  keep(key: string, release: Release, fits: Fits, io: StepIo): Promise<void>;
+  keep(key: string, release: Release, fits: Fits, io: WorkIo): Promise<void>;
   /** Takes out what only the build needed, as it was learned; false when that is not known. */
-  slim(release: Release, io: StepIo): Promise<boolean>;
+  slim(release: Release, io: WorkIo): Promise<boolean>;
   /** Learns what `prune` takes out. */
-  learn(release: Release, io: StepIo, prune: () => Promise<void>): Promise<void>;
+  learn(release: Release, io: WorkIo, prune: () => Promise<void>): Promise<void>;
   /** Before a release is removed: what was lent to it is kept again. */
   giveBack(release: Release): Promise<void>;
   /** Removes all but the few newest; all of them with `none`. */
@@ -110,7 +115,7 @@ export interface Builds {
    * written since. Gives its name; undefined when there is none, and the release may then be half overwritten
    * with files of the same content.
    */
-  take(content: string, release: Release, names: string[], io: StepIo): Promise<string | undefined>;
+  take(content: string, release: Release, names: string[], io: WorkIo): Promise<string | undefined>;
 }
 
 /**
@@ -119,9 +124,9 @@ export interface Builds {
  */
 export interface BuildCache {
   /** Puts what the last good build has left into a release, where it has nothing of that name. */
-  bring(release: Release, io: StepIo): Promise<void>;
+  bring(release: Release, io: WorkIo): Promise<void>;
   /** Right after the build, before the app can write into them. */
-  save(release: Release, deploy: string, io: StepIo): Promise<void>;
+  save(release: Release, deploy: string, io: WorkIo): Promise<void>;
   /** The deploy went well. */
   settle(deploy: string): Promise<void>;
 }

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { StepIo } from "../../rollout/types.js";
+import type { WorkIo } from "../../pipeline/ports.js";
 import { builtFile } from "../built.js";
 import { runCommand } from "../command.js";
 import { cleanEnvironment } from "../environment.js";
@@ -77,8 +77,8 @@ export function lookThrough(look: Look): Promise<Seen> {
  * file system can do that.
  */
 export async function copyFolders(
-  work: { from: string; to: string; paths: readonly string[]; marker: string; timeoutMs: number },
-  { log, signal }: StepIo,
+  work: { from: string; to: string; paths: readonly string[]; timeoutMs: number },
+  { log, signal, marker }: WorkIo,
 ): Promise<void> {
   if (work.paths.length === 0) return;
   // Only GNU's cp knows of references.
@@ -92,7 +92,7 @@ export async function copyFolders(
     log,
     timeoutMs: work.timeoutMs,
     signal,
-    marker: work.marker,
+    marker,
     nice: true,
   });
 }

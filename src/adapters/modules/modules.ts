@@ -12,8 +12,7 @@ import {
 import { dirname, join } from "node:path";
 import type { AppConfig } from "../../config/schema.js";
 import type { Release } from "../../domain/release.js";
-import type { Fits, Modules } from "../../pipeline/ports.js";
-import type { StepIo } from "../../rollout/types.js";
+import type { Fits, Modules, WorkIo } from "../../pipeline/ports.js";
 import { removeTree } from "../remove-tree.js";
 import { type Entry, type KeptEntry, openEntry } from "./entry.js";
 import { copyFolders, findModules, lookThrough, replacePlace } from "./files.js";
@@ -57,11 +56,11 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
 
   const look = (kept: KeptEntry, { place, paths, texts }: Pick<Entry, "place" | "paths" | "texts">) =>
     lookThrough({ roots: [kept.stay, kept.go], folders: paths, texts, place });
-  const copy = (from: string, to: string, paths: string[], release: Release, io: StepIo) =>
-    copyFolders({ from, to, paths, marker: `modules:${release.path}`, timeoutMs: app.timeouts.install }, io);
+  const copy = (from: string, to: string, paths: string[], io: WorkIo) =>
+    copyFolders({ from, to, paths, timeoutMs: app.timeouts.install }, io);
 
   /** A cancelled deploy ends here; every other fault costs what is kept and nothing else. */
-  const guarded = async <T>(io: StepIo, key: string, work: () => Promise<T>, otherwise: T): Promise<T> => {
+  const guarded = async <T>(io: WorkIo, key: string, work: () => Promise<T>, otherwise: T): Promise<T> => {
     try {
       return await work();
     } catch (error) {
@@ -77,7 +76,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
     key: string,
     { place, paths }: Pick<Entry, "place" | "paths">,
     fits: Fits,
-    io: StepIo,
+    io: WorkIo,
   ) {
     const seen = await lookThrough({ roots: [next.stay], folders: paths, place });
     const { texts, scripted, bytes, digest } = seen;
@@ -112,7 +111,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
         const copied = entry.paths.filter((path) => existsSync(join(kept.stay, path)));
         const [{ digest }] = await Promise.all([
           look(kept, entry),
-          copy(kept.stay, release.path, copied, release, io),
+          copy(kept.stay, release.path, copied, io),
         ]);
         if (digest !== entry.digest) throw new Error("they were changed since");
         const lent = entry.prune?.lent ?? [];
@@ -138,7 +137,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
       const put = async () => {
         await removeTree(next.folder);
         for (const path of paths) mkdirSync(join(next.stay, dirname(path)), { recursive: true });
-        await copy(release.path, next.stay, paths, release, io);
+        await copy(release.path, next.stay, paths, io);
         note(release, key);
         // The copy is ours: nothing that the build does can reach it.
         settling = guarded(
@@ -146,7 +145,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
           `.new-${key}`,
           () => settle(next, key, { place: release.path, paths }, fits, io),
           undefined,
-        );
+        ).catch(() => {});
       };
       await guarded(io, `.new-${key}`, put, undefined);
     },

@@ -52,3 +52,20 @@ export async function readDefinitions(target: Target, timeoutMs = 15_000): Promi
   }
   return answer.apps;
 }
+
+type ReadDefinitions = (target: Target) => Promise<Definition[]>;
+
+/**
+ * Preflight, rollout and watch of one deploy ask for the same, and each time it is a process: the last answer is
+ * remembered. Not where a hook in between may write what the file reads.
+ */
+export function remembering(read: ReadDefinitions): ReadDefinitions {
+  let last: { of: string; definitions: Definition[] } | undefined;
+  return async (target) => {
+    const { app, release, deploy, env } = target;
+    if (app.hooks.beforeRollout !== undefined || !("config" in app.pm2)) return read(target);
+    const of = JSON.stringify([app.name, app.pm2, app.directory, release.path, deploy, env]);
+    if (last?.of !== of) last = { of, definitions: await read(target) };
+    return structuredClone(last.definitions);
+  };
+}
