@@ -98,5 +98,5 @@ export const notFound = (what: string): Fault =>
   new Fault(
     "not_found",
     `There is no ${what}`,
-    "Compare the address with docs/http.md; `dropless list` shows deploys.",
+    "`dropless list` shows the deploys there are, docs/http.md the addresses.",
   );

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { repositoryRoot } from "../support/pages.ts";
 import { tempDir } from "../support/temp.ts";
-import { findTool } from "../support/tools.ts";
+import { canTest, findTool } from "../support/tools.ts";
 
 const file = join(repositoryRoot, "scripts/systemd/dropless.service");
 const text = readFileSync(file, "utf8");
@@ -39,7 +39,7 @@ describe("the systemd unit", () => {
     expect(existsSync(join(repositoryRoot, "src/main.ts"))).toBe(true);
   });
 
-  it.runIf(findTool("systemd-analyze"))("has nothing systemd complains of", () => {
+  it.runIf(canTest("systemd-analyze"))("has nothing systemd complains of", () => {
     const dir = tempDir("systemd");
     const copy = join(dir, "dropless.service");
     copyFileSync(file, copy);

@@ -7,6 +7,7 @@ import type { View } from "./view.js";
 /** One line after the other, nothing that moves: for CI, pipes and files. */
 export function createPlainView(t: Terminal): View {
   let position: number | undefined;
+  let open: string | undefined;
   return {
     begin(deploy) {
       const commit = commitOf(deploy);
@@ -20,8 +21,10 @@ export function createPlainView(t: Terminal): View {
       if (event.event === "step") {
         const { name, status, durationMs } = event.data;
         if (status === "running") t.line(`--> ${name}`);
-        if (status === "succeeded" || status === "failed")
-          t.line(`<-- ${name} ${status}${durationMs === undefined ? "" : ` in ${duration(durationMs)}`}`);
+        // What was skipped before it began is not worth a line.
+        if (status === "succeeded" || status === "failed" || (status === "skipped" && open === name))
+          t.line(`<-- ${name} ${status}${durationMs ? ` in ${duration(durationMs)}` : ""}`);
+        open = status === "running" ? name : undefined;
       }
     },
     update() {},
