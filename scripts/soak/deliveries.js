@@ -9,29 +9,15 @@
  * Exits with 1 when something was not as wanted.
  */
 import { rmSync, writeFileSync } from "node:fs";
-import { Agent, request } from "node:http";
-import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { holdingBuild, send } from "../bench/webhook.js";
 import { createHost, spread } from "./lib/host.js";
 
 const { values } = parseArgs({ options: { deliveries: { type: "string", default: "10000" } } });
 const count = Math.min(Number(values.deliveries), 100_000);
 const names = ["api", "web", "shop"];
 const patienceMs = 10_000;
-
-/** The build of api holds until it is told to go on, asleep or at full load. */
-const build = `
-import { existsSync, readFileSync } from "node:fs";
-import { Worker, isMainThread } from "node:worker_threads";
-const busy = readFileSync(process.argv[2] + "/mode", "utf8") === "busy";
-const over = () => existsSync(process.argv[2] + "/go");
-if (isMainThread) {
-  console.log("holding");
-  if (busy) for (let i = 0; i < ${cpus().length}; i++) new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
-  setInterval(() => over() && process.exit(), 100);
-} else while (!over()) for (let i = 0; i < 1e7; i++);
-`;
 
 const host = await createHost(names, ({ name, dir }) =>
   name === "api" ? { build: `node hold.js ${dir}` } : {},
@@ -42,72 +28,40 @@ const wanted = (isSo, what) => isSo || faults.push(what);
 async function burst(mode) {
   writeFileSync(join(host.dir, "mode"), mode);
   rmSync(join(host.dir, "go"), { force: true });
-  const first = await host.deliver("api", host.commit("api", { "hold.js": build }));
+  const first = await host.deliver("api", host.commit("api", { "hold.js": holdingBuild }));
   await host.until(`/deploys/${first.id}`, (it) => it.logTail?.includes("holding"));
   const shas = Object.fromEntries(
     names.map((name) => [name, Array.from({ length: 10 }, () => host.commit(name))]),
   );
 
-  const requests = Array.from({ length: count }, (_, n) => {
-    const name = names[n % names.length];
-    const own = shas[name];
-    // In any order: the newest of each app comes somewhere in the middle.
-    return host.push(name, own[Math.floor(Math.random() * own.length)]);
-  });
-  for (const name of names)
-    requests[Math.floor(count / 2) + names.indexOf(name)] = host.push(name, shas[name].at(-1));
-
-  const agent = new Agent({ keepAlive: true, maxSockets: 500 });
-  const fromIssued = [];
-  const fromSent = [];
-  const ids = [];
   let rss = host.rssMb();
   const before = rss;
   const watch = setInterval(() => {
     rss = Math.max(rss, host.rssMb());
   }, 100);
-  const begun = performance.now();
-  const send = ({ body, headers }) =>
-    new Promise((resolve) => {
-      const issued = performance.now();
-      let sent = issued;
-      const options = {
-        host: "127.0.0.1",
-        port: host.port,
-        path: "/webhooks/deploy",
-        method: "POST",
-        headers,
-        agent,
-      };
-      const asked = request(options, (response) => {
-        let text = "";
-        response.on("data", (chunk) => {
-          text += chunk;
-        });
-        response.on("end", () => {
-          const now = performance.now();
-          fromIssued.push(now - issued);
-          fromSent.push(now - sent);
-          wanted(response.statusCode === 202, `answered ${response.statusCode}: ${text.slice(0, 200)}`);
-          if (response.statusCode === 202) ids.push(JSON.parse(text));
-          resolve();
-        });
-      });
-      asked.on("socket", () => {
-        sent = performance.now();
-      });
-      asked.on("error", (error) => {
-        faults.push(`no answer: ${error.message}`);
-        resolve();
-      });
-      asked.end(body);
-    });
-  await Promise.all(requests.map(send));
-  const seconds = (performance.now() - begun) / 1000;
+  // In any order: the newest of each app comes again and again, the last to come is any of them.
+  const {
+    seconds,
+    statuses: answered,
+    latencies,
+    ends,
+    bodies,
+  } = await send({
+    port: host.port,
+    path: "/webhooks/deploy",
+    secret: host.secret,
+    fullName: names.map((name) => `acme/${name}`),
+    shas: Object.fromEntries(names.map((name) => [`acme/${name}`, shas[name]])),
+    count,
+    connections: 500,
+    bytes: 2000,
+    keepBodies: true,
+  });
   clearInterval(watch);
-  agent.destroy();
-  // GitHub waits from when it has connected; what waits for one of our own 500 connections waits for this script.
-  wanted(Math.max(...fromSent) < patienceMs, "an answer took longer than GitHub waits");
+  const ids = bodies.map((body) => JSON.parse(body));
+  wanted(ids.length === count, `answered ${JSON.stringify(answered)}`);
+  // As if each had been sent with the first: what waits for one of 500 connections waits for us too.
+  wanted(Math.max(...ends) < patienceMs, "an answer took longer than GitHub waits");
 
   writeFileSync(join(host.dir, "go"), "");
   await host.until("/deploys?status=queued&limit=1", ({ deploys }) => deploys.length === 0, 240);
@@ -134,8 +88,8 @@ async function burst(mode) {
   wanted(new Set(ids.map(({ id }) => id)).size === ids.length, "an id was given out twice");
   console.log(
     `${mode}: ${ids.length} of ${count} deliveries acknowledged in ${seconds.toFixed(1)} s (${Math.round(count / seconds)} a second)\n` +
-      `  answer, from when all were sent at once: ${spread(fromIssued)}\n` +
-      `  answer, from when a connection was free: ${spread(fromSent)}\n` +
+      `  answer, from when all were sent at once: ${spread(ends)}\n` +
+      `  answer, from when a connection was free: ${spread(latencies)}\n` +
       `  memory of the daemon: ${before} MB before, ${rss} MB at most, ${host.rssMb()} MB after\n` +
       `  500 ids asked again: ${JSON.stringify(statuses)}`,
   );
@@ -143,7 +97,7 @@ async function burst(mode) {
 }
 
 try {
-  await host.start();
+  await host.start({ quiet: true });
   let total = 0;
   for (const mode of ["idle", "busy"]) total += await burst(mode);
   let stored = 0;

@@ -2,10 +2,11 @@
  * Sends deliveries over a few kept connections, in a process of its own, and says how long each answer took. Everything that is sent
  * is made beforehand and goes out by bare sockets, so that this process costs the machine little beside what it measures.
  *
- * Told by one message: `{port, path, secret, count, connections, bytes, rate?, wrong?, fullName, shas?, together?, from?}`.
+ * Told by one message: `{port, path, secret, count, connections, bytes, rate?, wrong?, fullName, shas?, keepBodies?}`.
  * Without `rate` each connection sends its next delivery when the last one was answered; with `rate` so many a second
  * are sent, evenly, and an answer's time counts from when its delivery was due. Answers with
- * `{seconds, statuses, latencies, faults}`; times in milliseconds, in the order of being answered.
+ * `{seconds, statuses, latencies, ends, faults, bodies}`; times in milliseconds, in the order of being answered; `ends` count
+ * from when the first was sent. `fullName` and `shas` (of each name) say what is pushed; several names take turns.
  */
 import { createHmac, randomBytes } from "node:crypto";
 import { connect } from "node:net";
@@ -116,6 +117,7 @@ async function run(options) {
   const requests = prepare(options);
   const lines = await Promise.all(Array.from({ length: connections }, () => open(port)));
   const latencies = [];
+  const ends = [];
   const statuses = {};
   const faults = [];
   const bodies = [];
@@ -124,7 +126,9 @@ async function run(options) {
   const ask = async (line, request, since) => {
     try {
       const { status, body } = await line.ask(request);
-      latencies.push(performance.now() - since);
+      const now = performance.now();
+      latencies.push(now - since);
+      ends.push(now - begun);
       statuses[status] = (statuses[status] ?? 0) + 1;
       if (keepBodies && status === 202) bodies.push(body);
     } catch (error) {
@@ -168,7 +172,7 @@ async function run(options) {
   }
   const seconds = (performance.now() - begun) / 1000;
   for (const line of lines) line.end();
-  return { seconds, statuses, latencies, faults, bodies };
+  return { seconds, statuses, latencies, ends, faults, bodies };
 }
 
 process.on("message", async (options) => {
