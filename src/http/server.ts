@@ -12,6 +12,7 @@ import { cliTokenFile } from "./client.js";
 import type { HttpDeps } from "./deps.js";
 import { notFound, rawProblem, sendProblem } from "./problem.js";
 import { baseUrl } from "./request.js";
+import { restWhileAlone } from "./rest.js";
 import { appRoutes } from "./routes/apps.js";
 import { deployRoutes } from "./routes/deploys.js";
 import { webhookRoute } from "./routes/webhook.js";
@@ -46,6 +47,7 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   const { config, queue, logs, logger, version, ready, redactor: redact } = deps;
   const { trustProxy, publicUrl } = config.server;
   const { headersMs = 15_000, requestMs = 30_000, closingMs } = deps.patience ?? {};
+  const lookMs = Math.ceil(headersMs / 3);
   const stopping = new AbortController();
 
   const server = fastify({
@@ -58,7 +60,7 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     // Whoever sends slowly holds a connection for so long and no longer.
     requestTimeout: requestMs,
-    http: { headersTimeout: headersMs, connectionsCheckingInterval: Math.ceil(headersMs / 3) },
+    http: { headersTimeout: headersMs, connectionsCheckingInterval: lookMs },
     keepAliveTimeout: 72_000,
     forceCloseConnections: "idle",
     clientErrorHandler: refuseConnection,
@@ -67,6 +69,7 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
     },
   }) as unknown as FastifyInstance;
 
+  restWhileAlone(server.server, lookMs);
   server.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
   server.setNotFoundHandler((request, reply) => sendProblem(notFound("such address here"), request, reply));
   if (logger.level === "debug" || logger.level === "trace")
