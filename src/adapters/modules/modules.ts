@@ -94,6 +94,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
 
   return {
     async take(key, release, fits, io) {
+      await settling;
       const kept = entryOf(key);
       if (!kept.exists()) return "none";
       const entry = kept.read();
@@ -128,6 +129,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
     },
 
     async keep(key, release, fits, io) {
+      await settling;
       const { paths, linked } = await findModules(release.path);
       if (paths.length === 0 || linked) return;
       mkdirSync(folder, { recursive: true });

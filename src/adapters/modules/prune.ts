@@ -48,7 +48,9 @@ export async function learnPrune(
   const removed = outermost(gone);
   // What a script writes when it runs again must not be written into what is only lent.
   const writes = (path: string) => entry.scripted.some((one) => `${one}/`.startsWith(`${path}/`));
-  const lent = removed.filter((path) => !writes(path) && !notes.test(path));
+  // Moving a file changes its status time, by which it is known; moving a folder changes nothing inside.
+  const isMovable = (path: string) => !lstatSync(join(kept.stay, path)).isFile();
+  const lent = removed.filter((path) => !writes(path) && !notes.test(path) && isMovable(path));
   const changed = [...after].filter(
     (path) =>
       notes.test(path) &&

@@ -58,7 +58,7 @@ function look({ roots, folders, texts, place, skip = [], since }: Look): Seen {
   const isText = (full: string, path: string, mode: number): boolean => {
     if (known) return known.has(path);
     if ((mode & kinds.mask) !== kinds.file) {
-      if ((mode & kinds.mask) !== kinds.link || readlinkSync(full).startsWith(sep)) seen.bound ??= path;
+      seen.bound ??= path;
       return false;
     }
     const content = readFileSync(full);
@@ -81,6 +81,13 @@ function look({ roots, folders, texts, place, skip = [], since }: Look): Seen {
       return;
     }
     seen.bytes += stat.blocks * 512;
+    if ((mode & kinds.mask) === kinds.link) {
+      // Without times: moving a link counts as a change of it.
+      const target = readlinkSync(full);
+      hash.update(`${path} ${target}\n`);
+      if (!known && target.startsWith(sep)) seen.bound ??= path;
+      return;
+    }
     hash.update(
       isText(full, path, mode)
         ? `${path} ${mode} ${readFileSync(full, "utf8").replaceAll(place, "")}\n`
