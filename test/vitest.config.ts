@@ -8,6 +8,7 @@ const long = [
   "bad-releases",
   "crash",
   "faults",
+  "disk",
   "nothing-dropped",
   "package-managers",
   "rollout-shapes",

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import type { Booter } from "../rollout/boot.js";
+import { demandDescriptors } from "./descriptors.js";
 import { cleanEnvironment } from "./environment.js";
 import { markerName } from "./family.js";
 import { reap } from "./processes.js";
@@ -14,6 +15,7 @@ export function createBooter(): Booter {
   return {
     boot({ command: [file, ...args], cwd, user, group, env, marker, onOutput, onMessage, onExit }) {
       const account = user !== undefined && process.getuid?.() === 0 ? accountOf(user, group) : undefined;
+      demandDescriptors();
       const child = spawn(file, args, {
         cwd,
         ...(account && { uid: account.uid, gid: account.gid }),

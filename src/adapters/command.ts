@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../domain/fault.js";
 import type { CommandOptions } from "../pipeline/ports.js";
+import { demandDescriptors } from "./descriptors.js";
 import { createFamily, markerName } from "./family.js";
 import { type End, endOf, keep, keeperName } from "./keeper.js";
 import { holdMore, memoryLimit } from "./memory.js";
@@ -71,7 +72,7 @@ function endFault(options: CommandOptions, code: number | null, signal: NodeJS.S
  * line by line into the log. Resolves when the command has succeeded and nothing of it is left; whatever it
  * left behind is ended first, also what had left the group by starting a session of its own.
  *
- * Faults: `<what>_failed` (exit code or signal), `<what>_timed_out`, `out_of_memory`; an abort throws the signal's reason.
+ * Faults: `<what>_failed` (exit code or signal), `<what>_timed_out`, `out_of_memory`, `too_many_open_files`; an abort throws the signal's reason.
  */
 export async function runCommand(options: CommandOptions): Promise<void> {
   const { command, cwd, log, signal, marker } = options;
@@ -80,6 +81,7 @@ export async function runCommand(options: CommandOptions): Promise<void> {
     typeof command === "string" ? ["/bin/sh", "-c", command] : command;
   const [file, ...args] = options.nice ? (["/bin/sh", "-c", politely, "sh", ...argv] as const) : argv;
   const kept = keep([file, ...args]);
+  demandDescriptors();
   const child = spawn(kept?.file ?? file, kept?.args ?? args, {
     cwd,
     env: { ...options.env, [markerName]: marker },
@@ -111,8 +113,8 @@ export async function runCommand(options: CommandOptions): Promise<void> {
     reaping ??= reap(marker, { leader: child.pid, family, graceMs });
   };
   const looking = setInterval(() => {
-    const { pids, keepers } = family.look();
-    if (holdMore([...pids, ...keepers], limit)) stop("memory");
+    const seen = family.look();
+    if (seen && holdMore([...seen.pids, ...seen.keepers], limit)) stop("memory");
   }, lookMs);
   const timer = setTimeout(() => stop("timeout"), options.timeoutMs);
   const onAbort = () => stop("abort");

@@ -47,7 +47,7 @@ const isKeeper = (pid: number): boolean => read(`/proc/${pid}/cmdline`).startsWi
 const isOfPm2 = (pid: number): boolean =>
   environ(pid).includes("\0pm_id=") || read(`/proc/${pid}/cmdline`).startsWith("PM2 ");
 
-function everyone(): Seen[] {
+function everyone(): Seen[] | undefined {
   try {
     return readdirSync("/proc")
       .map(Number)
@@ -55,14 +55,17 @@ function everyone(): Seen[] {
       .map(stat)
       .filter((one) => one !== undefined);
   } catch {
-    return [];
+    return undefined;
   }
 }
 
 /** All that a command started, however far away it went. */
 export interface Family {
-  /** Pids of those that live; and of the keepers, which take in the orphans of the others and are to end last. */
-  look(): { pids: number[]; keepers: number[] };
+  /**
+   * Pids of those that live; and of the keepers, which take in the orphans of the others and are to end last.
+   * Undefined when nothing can be seen: no /proc, or not one more file may be opened.
+   */
+  look(): { pids: number[]; keepers: number[] } | undefined;
 }
 
 /**
@@ -87,7 +90,8 @@ export function createFamily(marker: string, leader?: number): Family {
 
   return {
     look() {
-      const all = everyone().filter(({ pid }) => pid !== process.pid);
+      const all = everyone()?.filter(({ pid }) => pid !== process.pid);
+      if (!all) return undefined;
       const members = new Map<number, Seen>();
       const others = new Set<number>();
       const isOurs = (one: Seen): boolean =>

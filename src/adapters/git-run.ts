@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { simpleGit } from "simple-git";
+import { demandDescriptors } from "./descriptors.js";
 import { markerName } from "./family.js";
 import { credentialsFile } from "./git-origin.js";
 import { reap } from "./processes.js";
@@ -46,13 +47,14 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
   const credentials = () =>
     existsSync(credentialsFile(gitDir)) ? ["credential.helper=", `credential.helper=${helper}`] : [];
 
-  const start = (args: string[], call: GitCall, ssh: string | undefined) => {
+  const start = async (args: string[], call: GitCall, ssh: string | undefined) => {
     const environment: Record<string, string> = { ...base, GIT_DIR: gitDir, GIT_TERMINAL_PROMPT: "0" };
     if (ssh) environment.GIT_SSH_COMMAND = ssh;
     if (call.workTree) {
       environment.GIT_WORK_TREE = call.workTree;
       environment.GIT_INDEX_FILE = `${gitDir}/release.index`;
     }
+    demandDescriptors();
     const git = simpleGit({
       baseDir: call.cwd ?? gitDir,
       config: [...config, ...credentials()],

@@ -37,27 +37,27 @@ export async function reap(
   marker: string,
   { leader, family = createFamily(marker, leader), graceMs = 5_000 }: ReapOptions = {},
 ): Promise<number> {
-  const left = () => {
-    const { pids, keepers } = family.look();
-    const blind = leader !== undefined && !existsSync("/proc/self/stat");
-    if (blind) return groupLives(leader) ? [-leader] : [];
-    if (pids.length > 0) return pids;
-    for (const pid of keepers) send(pid, "SIGKILL");
-    return keepers;
+  const left = (): number[] | undefined => {
+    const seen = family.look();
+    if (!seen && existsSync("/proc/self")) return undefined;
+    if (!seen) return leader !== undefined && groupLives(leader) ? [-leader] : [];
+    if (seen.pids.length > 0) return seen.pids;
+    for (const pid of seen.keepers) send(pid, "SIGKILL");
+    return seen.keepers;
   };
-  const first = left();
-  if (first.length === 0) return 0;
   const told = new Set<number>();
+  let count: number | undefined;
   const killAt = Date.now() + graceMs;
   for (let now = Date.now(); now < killAt + 10_000; now = Date.now()) {
     const rest = left();
-    if (rest.length === 0) break;
-    for (const pid of rest) {
+    count ??= rest?.length;
+    if (rest?.length === 0) break;
+    for (const pid of rest ?? []) {
       if (now >= killAt) send(pid, "SIGKILL");
       else if (!told.has(pid)) send(pid, "SIGTERM");
       told.add(pid);
     }
     await sleep(now - killAt > 500 ? 100 : 20);
   }
-  return first.length;
+  return count ?? 0;
 }

@@ -146,11 +146,11 @@ test("without a keeper: what was seen once stays known", async () => {
   const pid = Number(await fileOf(join(dir, "hidden")));
   const marker = randomUUID();
   const family = createFamily(marker, parent.pid);
-  expect(family.look().pids).toContain(pid);
+  expect(family.look()?.pids).toContain(pid);
   const gone = once(parent, "exit");
   parent.kill("SIGKILL");
   await gone;
-  expect(family.look().pids).toEqual([pid]);
+  expect(family.look()?.pids).toEqual([pid]);
   await reap(marker, { family, graceMs: 0 });
   expect(lives(pid)).toBe(false);
 });

@@ -1,4 +1,6 @@
-import { accessSync, constants } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 
 /** Programs that some tests need and that a machine may lack, and what is not tested without them. */
@@ -36,11 +38,32 @@ export function findTool(name: string): string | undefined {
 export const canTest = (name: Tool): boolean =>
   process.env.DROPLESS_TEST_ALL === "1" || findTool(name) !== undefined;
 
+const isRoot = process.getuid?.() === 0;
+
+/**
+ * For what needs a file system of its own. Only root can mount one, and not in every container; where root is to test
+ * everything, one that cannot be mounted is a failure.
+ */
+export function canMount(): boolean {
+  if (!isRoot) return false;
+  if (process.env.DROPLESS_TEST_ALL === "1") return true;
+  const dir = mkdtempSync(join(tmpdir(), "dropless-mount-"));
+  const mount = (...args: string[]) => spawnSync("mount", args).status === 0;
+  const granted = mount("-t", "tmpfs", "none", dir);
+  if (granted) spawnSync("umount", [dir]);
+  rmSync(dir, { recursive: true });
+  return granted && existsSync("/dev/loop-control") && findTool("mkfs.ext4") !== undefined;
+}
+
 /** Vitest calls what this returns when all tests are over: what was left out is said last, where it is seen. */
 export default function setup(): () => void {
   return () => {
     for (const [name, what] of Object.entries(optional)) {
       if (!findTool(name)) console.log(`\nNOT TESTED: ${what}: ${name} is not installed here.`);
     }
+    if (!canMount())
+      console.log(
+        "\nNOT TESTED: full, broken and read-only disks: no file system of its own can be mounted here (it takes root).",
+      );
   };
 }

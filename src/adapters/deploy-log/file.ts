@@ -1,4 +1,5 @@
-import { type FileHandle, open, truncate } from "node:fs/promises";
+import { type FileHandle, open, statfs, truncate } from "node:fs/promises";
+import { dirname } from "node:path";
 import { type Place, placeOf } from "./record.js";
 
 /** More than the longest record: 16,384 characters of up to six bytes each, and what stands around them. */
@@ -47,8 +48,22 @@ export async function openIfThere(path: string): Promise<FileHandle | undefined>
   }
 }
 
+/**
+ * What logs leave free on their disk for the store beside them, bytes: a decision must be written down, output need
+ * not.
+ */
+const reserve = 4 << 20;
+
+async function demandRoom(path: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(dirname(path));
+  if (bavail * bsize >= reserve + bytes) return;
+  const error = new Error(`ENOSPC: the last ${reserve >> 20} MB of the disk are left to the store, ${path}`);
+  throw Object.assign(error, { code: "ENOSPC" });
+}
+
 /** Appends all of `data` behind `size`, or nothing of it. */
 export async function append(path: string, size: number, data: string): Promise<void> {
+  await demandRoom(path, data.length);
   const file = await open(path, "a", 0o600);
   try {
     await file.appendFile(data);
