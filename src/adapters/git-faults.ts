@@ -4,9 +4,18 @@ import { Fault } from "../domain/fault.js";
 export const plain = (text: string): string =>
   text.replace(/\/\/[^/@\s]+@/g, "//").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, " ");
 
+/** As many characters of the beginning and of the end are looked at: a server may say more than anybody can search. */
+const most = 8_192;
+
+/** What was thrown, in git's words. */
+function said(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.length <= 2 * most ? text : `${text.slice(0, most)}\n${text.slice(-most)}`;
+}
+
 /** The line that says most: git's and the server's own errors before anything else. */
 export function lastWords(error: unknown): string {
-  const text = plain(error instanceof Error ? error.message : String(error));
+  const text = plain(said(error));
   const lines = text
     .split("\n")
     .map((line) => line.trim())
@@ -31,7 +40,7 @@ export type Verdict = { kind: "corrupt" | "passing"; words: string } | { kind: "
 
 /** What to make of a fetch that failed: tell the operator, make the mirror anew, or try again. */
 export function judge(error: unknown, repository: string): Verdict {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = said(error);
   const words = lastWords(error);
   const where = plain(repository);
   const fault = (code: string, message: string, hint: string): Verdict => ({

@@ -34,7 +34,7 @@ const because = (output: string): string => {
 
 /** PM2 keeps an app whose `listen` failed with an unhandled rejection: it is online, and listens nowhere. */
 const portInUse = (who: string, output: string): Fault | undefined => {
-  const [, where] = /EADDRINUSE[^\n]*?((?:[\d.:a-fA-F]+:)?\d+)\b/.exec(output) ?? [];
+  const [, where] = /EADDRINUSE[^\n]{0,99}?((?:[\d.:a-fA-F]{1,45}:)?\d{1,5})\b/.exec(output) ?? [];
   if (where === undefined) return undefined;
   return new Fault(
     "port_in_use",

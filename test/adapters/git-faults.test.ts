@@ -66,3 +66,12 @@ test.each([
 ])("%j wants a new mirror", (text) => {
   expect(judge(new Error(text), url).kind).toBe("corrupt");
 });
+
+test("what a server says without end is searched in a moment, and its end still counts", () => {
+  const words = "repository ' object file transport ' ".repeat(300_000);
+  const start = performance.now();
+  expect(judge(new Error(`${words}\nfatal: Authentication failed for '${url}'`), url)).toMatchObject({
+    fault: { code: "git_auth" },
+  });
+  expect(performance.now() - start).toBeLessThan(5_000);
+});

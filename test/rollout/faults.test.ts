@@ -31,3 +31,10 @@ test("a port that is in use is told as that, however it shows", () => {
   ).toContain(":::3000");
   expect(neverListened("api", 3000, 1000, "hello").code).toBe("never_listened");
 });
+
+test("whatever an app has printed, its fault is told in a moment", () => {
+  const start = performance.now();
+  for (const output of [`EADDRINUSE ${"a".repeat(65_000)}`, "EADDRINUSE ".repeat(6_000)])
+    expect(neverListened("api", 3000, 1000, output).code).toBe("never_listened");
+  expect(performance.now() - start).toBeLessThan(5_000);
+});
