@@ -29,6 +29,8 @@ async function run({ runs, tiny, log }) {
       await sleep(tiny ? 100 : 3000);
       if (n > 0) memory.push(host.rssMb());
       if (n === runs) {
+        // V8 tidies up some times after it has worked; then it sleeps too.
+        await sleep(tiny ? 0 : 30_000);
         const before = switches(host.pid());
         await sleep(quietMs);
         wakeUps.push(switches(host.pid()) - before);

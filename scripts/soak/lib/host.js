@@ -5,6 +5,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -119,11 +120,15 @@ export async function createHost(names, block = () => ({})) {
   }
 
   const url = `http://127.0.0.1:${port}`;
+  // On a connection of its own, which ends with it: what is kept open is looked after.
   const isReady = () =>
-    fetch(`${url}/readyz`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
+    new Promise((resolve) => {
+      const asked = request(`${url}/readyz`, { agent: false }, (answer) => {
+        answer.resume();
+        answer.on("close", () => resolve(answer.statusCode === 200));
+      });
+      asked.on("error", () => resolve(false)).end();
+    });
   async function get(path) {
     const answer = await fetch(url + path, { headers: { authorization: `Bearer ${token}` } });
     return { status: answer.status, body: await answer.json() };
