@@ -21,6 +21,9 @@ export type GitRun = (args: string[], call?: GitCall) => Promise<string>;
 const passed =
   /^(?:PATH|HOME|USER|LOGNAME|TMPDIR|SSH_AUTH_SOCK|XDG_CONFIG_HOME|SSL_CERT_(?:FILE|DIR)|(?:https?|no|all)_proxy)$/i;
 
+/** Of what git and the server say beside the answer, bytes; a progress bar of hours is less. */
+const mostSaid = 16 << 20;
+
 const config = [
   // Neither a template folder nor anything else may put a hook between us and the repository.
   "core.hooksPath=/dev/null",
@@ -55,10 +58,11 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
       environment.GIT_INDEX_FILE = `${gitDir}/release.index`;
     }
     demandDescriptors();
+    const flood = new AbortController();
     const git = simpleGit({
       baseDir: call.cwd ?? gitDir,
       config: [...config, ...credentials()],
-      ...(call.signal ? { abort: call.signal } : {}),
+      abort: call.signal ? AbortSignal.any([call.signal, flood.signal]) : flood.signal,
       ...(call.stallMs ? { timeout: { block: call.stallMs } } : {}),
       ...(call.input === undefined ? {} : { input: () => call.input }),
       allowEnvironment: [
@@ -81,7 +85,19 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
         return Buffer.concat([...result.stdErr, ...result.stdOut]);
       },
     });
-    return git.env(environment).raw(args);
+    let said = 0;
+    git.outputHandler((_command, _stdout, stderr) => {
+      stderr.on("data", (chunk: Buffer) => {
+        said += chunk.length;
+        if (said > mostSaid) flood.abort();
+      });
+    });
+    return git
+      .env(environment)
+      .raw(args)
+      .catch((error: unknown) => {
+        throw flood.signal.aborted ? new Error("the server said more than 16 MB and no end") : error;
+      });
   };
 
   return async (args, call = {}) => {

@@ -385,6 +385,22 @@ describe("an origin that does not answer as it should", () => {
     expect(fault.message).not.toContain("\u001b");
   });
 
+  test("a server that says things without end is not listened to for ever", async () => {
+    const home = tempDir();
+    const script = join(home, "ssh.sh");
+    writeFileSync(
+      script,
+      '#!/bin/sh\nline=$(head -c 100000 /dev/zero | tr "\\0" .)\nwhile :; do echo "$line" >&2; done\n',
+    );
+    chmodSync(script, 0o755);
+    writeFileSync(join(home, ".gitconfig"), `[core]\n\tsshCommand = ${script}\n[ssh]\n\tvariant = simple\n`);
+    const git = gitOf(home, "ssh://git@nowhere/acme/api.git", { backoffMs: [] });
+    await expect(git.fetch(io())).rejects.toMatchObject({
+      code: "git_unreachable",
+      message: expect.stringContaining("16 MB"),
+    });
+  });
+
   test("a server that keeps silent is given up; a cancel does not wait for it", async () => {
     const silent = await broken(() => {});
     const url = `http://127.0.0.1:${silent.port}/acme/api.git`;
