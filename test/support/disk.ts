@@ -40,7 +40,8 @@ export function createDisk(path: string, megabytes: number, inodes: number): Dis
   const many = join(path, "many");
   let isMounted = false;
   const mount = () => {
-    system("mount", "-o", "loop,errors=remount-ro", image, path);
+    // Without nodelalloc "full" comes early, and what was set aside for later is free again a moment after.
+    system("mount", "-o", "loop,nodelalloc,errors=remount-ro", image, path);
     isMounted = true;
   };
   const unmount = () => {
