@@ -141,7 +141,7 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
     },
     discard,
     demandRoom: () => demand(16 * mega, 100),
-    create(sha) {
+    create(sha, announce) {
       prepare();
       const last = names().reverse().map(marker).find(Boolean);
       demand(reserveBytes + Math.ceil((last?.bytes ?? 0) * 1.2), 20_000);
@@ -149,6 +149,7 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
       for (let count = 1; ; count++) {
         const name = count === 1 ? plain : `${plain}-${count}`;
         if (existsSync(pathOf(name))) continue;
+        announce?.(name);
         mkdirSync(pathOf(name));
         roomBefore = { name, bytes: room().bytes };
         return { name, path: pathOf(name) };

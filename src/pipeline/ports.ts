@@ -40,8 +40,11 @@ export interface Git {
 
 /** The directories below an app's `root`. */
 export interface Releases {
-  /** A new, empty release for a commit. Faults: `disk_full`, `root_not_writable`. */
-  create(sha: string): Release;
+  /**
+   * A new, empty release for a commit. `announce` is told its name before it is there: after a crash in between
+   * nothing is left that nobody knows. Faults: `disk_full`, `root_not_writable`.
+   */
+  create(sha: string, announce?: (name: string) => void): Release;
   /** Undefined when there is no such directory, or the name is none of a release. */
   find(name: string): Release | undefined;
   /** Names of those that are built to the end, oldest first. */

@@ -28,10 +28,11 @@ function mortal(at: number, after: boolean) {
         if (typeof value !== "function") return value;
         return (...args: unknown[]) => {
           if (dead) return die();
-          actions++;
-          if (actions === at && !after) return die();
+          // One may call another.
+          const action = ++actions;
+          if (action === at && !after) return die();
           const result = value.apply(object, args);
-          if (actions !== at) return result;
+          if (action !== at) return result;
           if (result instanceof Promise) return result.then(die);
           return die();
         };
@@ -124,9 +125,9 @@ describe.each(scenarios)("killed before and after each of its actions, %s", (_, 
             where,
           ).toEqual(serving ? [serving, serving] : []);
           // Nothing half-built is left over.
-          if (wanted === "succeeded") {
+          if (wanted !== "rolled_back") {
             const folders = readdirSync(join(world.app.root, "releases"));
-            expect(folders.sort(), where).toEqual([old, serving].filter(Boolean).sort());
+            expect(folders.sort(), where).toEqual([...new Set([old, serving])].filter(Boolean).sort());
           }
         }
       }

@@ -43,8 +43,7 @@ async function run(context: Context): Promise<StepResult> {
   log.say(`Commit ${sha.slice(0, 7)} by ${commit.author}: ${commit.message.split("\n", 1)[0]}`);
   const reason = whyNot(await standing(context, sha));
   if (reason) return { skip: { ...reason, step: "fetch" } };
-  const release = releases.create(sha);
-  recorder.release(release.name);
+  const release = releases.create(sha, (name) => recorder.release(name));
   await git.checkout(sha, release.path, io(context));
   releases.furnish(release, log);
   log.say(`Release ${release.name}`);
