@@ -5,6 +5,7 @@ import { Fault } from "../domain/fault.js";
 import type { CommandOptions } from "../pipeline/ports.js";
 import { demandDescriptors } from "./descriptors.js";
 import { createFamily, markerName } from "./family.js";
+import { createGentle } from "./gentle.js";
 import { type End, endOf, keep, keeperName } from "./keeper.js";
 import { holdMore, memoryLimit } from "./memory.js";
 import { reap } from "./processes.js";
@@ -112,8 +113,10 @@ export async function runCommand(options: CommandOptions): Promise<void> {
     const graceMs = why === "memory" ? 0 : options.graceMs;
     reaping ??= reap(marker, { leader: child.pid, family, graceMs });
   };
+  const gentle = options.nice ? createGentle() : undefined;
   const looking = setInterval(() => {
     const seen = family.look();
+    if (seen) gentle?.look(seen.pids);
     if (seen && holdMore([...seen.pids, ...seen.keepers], limit)) stop("memory");
   }, lookMs);
   const timer = setTimeout(() => stop("timeout"), options.timeoutMs);

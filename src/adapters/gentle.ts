@@ -1,0 +1,112 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { cleanEnvironment } from "./environment.js";
+
+/** The kernel's number of SCHED_IDLE, and of the policy of everything else. */
+const idle = 5;
+const other = 0;
+
+/** Above this share of all cores' time, what is not ours keeps the machine busy. */
+const busy = 0.9;
+const calm = 0.7;
+/** For so many looks without a break, and a command at idle priority would stand still. */
+const patience = 20;
+
+interface Process {
+  policy: number;
+  /** Processor time so far, milliseconds. */
+  used: number;
+}
+
+function processOf(pid: number): Process | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { policy: Number(fields[38]), used: (Number(fields[11]) + Number(fields[12])) * 10 };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * May what was given idle priority be taken back from there? The kernel lets only those who may have the nice level
+ * (`LimitNICE=+19` of a systemd unit, or root).
+ */
+export function mayReturn(limits = readLimits(), uid = process.getuid?.()): boolean {
+  const [, soft] = /^Max nice priority +(\S+)/m.exec(limits) ?? [];
+  return uid === 0 || soft === "unlimited" || Number(soft) >= 10;
+}
+
+function readLimits(): string {
+  try {
+    return readFileSync("/proc/self/limits", "latin1");
+  } catch {
+    return "";
+  }
+}
+
+function apply(policy: number, pids: readonly number[]): void {
+  const script = 'how=$1; shift; for pid; do chrt --all-tasks "$how" --pid 0 "$pid" 2>/dev/null; done';
+  const how = policy === idle ? "--idle" : "--other";
+  const args = ["-c", script, "chrt", how, ...pids.map(String)];
+  spawn("/bin/sh", args, { env: cleanEnvironment(), stdio: "ignore" }).once("error", () => {});
+}
+
+export interface Gentle {
+  /** Called every now and then with all processes of the command. */
+  look(pids: readonly number[]): void;
+}
+
+/**
+ * Gives a command's processes SCHED_IDLE, in front of which a request to the live app never waits, while a nice level
+ * leaves it waiting for the end of a slice. On a machine that others keep busy they would get nothing at all then: there they go
+ * back to their nice level, for the rest of the command. Where that could not be done they are left alone.
+ */
+export function createGentle({
+  processOf: find = processOf,
+  cores = cpus,
+  set = apply,
+  allowed = mayReturn(),
+}: {
+  processOf?: (pid: number) => Process | undefined;
+  cores?: () => { times: { idle: number; user: number; nice: number; sys: number; irq: number } }[];
+  set?: (policy: number, pids: readonly number[]) => void;
+  allowed?: boolean;
+} = {}): Gentle {
+  let before = total(cores());
+  let used = new Map<number, number>();
+  let crowded = 0;
+  let given = true;
+
+  return {
+    look(pids) {
+      if (!allowed) return;
+      const found = pids.flatMap((pid) => {
+        const process = find(pid);
+        return process ? [{ pid, ...process }] : [];
+      });
+      const now = total(cores());
+      const all = now.all - before.all;
+      const ours = found.reduce((sum, { pid, used: to }) => sum + Math.max(0, to - (used.get(pid) ?? 0)), 0);
+      const others = all > 0 ? (all - (now.idle - before.idle) - ours) / all : 1;
+      before = now;
+      used = new Map(found.map(({ pid, used: to }) => [pid, to]));
+      crowded = others > busy ? crowded + 1 : 0;
+      if (crowded >= patience) given = false;
+      if (given && others > calm) return;
+      const wanted = given ? idle : other;
+      const wrong = found.filter(({ policy }) => policy === (given ? other : idle)).map(({ pid }) => pid);
+      if (wrong.length > 0) set(wanted, wrong);
+    },
+  };
+}
+
+function total(cores: { times: { idle: number; user: number; nice: number; sys: number; irq: number } }[]) {
+  let [all, idleTime] = [0, 0];
+  for (const { times } of cores) {
+    idleTime += times.idle;
+    all += times.idle + times.user + times.nice + times.sys + times.irq;
+  }
+  return { all, idle: idleTime };
+}
