@@ -46,7 +46,7 @@ export function createRedactor(secrets: string[]): Redactor {
 
   const text = (whole: string): string => {
     const clean = pattern ? whole.replace(pattern, mark) : whole;
-    return clean.includes("://") ? clean.replace(urlCredentials, withoutCredentials) : clean;
+    return mayHaveCredentials(clean) ? clean.replace(urlCredentials, withoutCredentials) : clean;
   };
 
   /** Where the end of `whole` begins that could still become a secret. */
@@ -92,6 +92,12 @@ export function createRedactor(secrets: string[]): Redactor {
     },
   };
 }
+
+/** Looking for a userinfo in a text without one is most of what an answer's redaction would cost. */
+const mayHaveCredentials = (text: string): boolean => {
+  const url = text.indexOf("://");
+  return url >= 0 && text.includes("@", url);
+};
 
 const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
 

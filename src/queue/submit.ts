@@ -30,7 +30,7 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
   /** Adds one deploy in the running transaction, and supersedes whom it replaces. */
   function enqueue(request: DeployRequest, repeated: Deploy | undefined, news: Deploy[]): Submission {
     const deploy: Queued = queued(ids(), request, now(), repeated);
-    const token = createToken();
+    const token = createToken(deploy.id);
     const replaced = store.waiting(request.app).filter((other) => supersedes(request.trigger, other.deploy));
     for (const other of replaced) {
       const end: Ended = superseded(other.deploy, deploy.id, now());

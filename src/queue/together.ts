@@ -1,6 +1,9 @@
 /** How much shares one transaction at most: the event loop must get round to others in between. */
 const most = 100;
 
+/** For how many turns of the event loop the first waits for others to join it, at most. */
+const patience = 4;
+
 interface Waiting<T> {
   work: () => T;
   resolve: (value: T) => void;
@@ -91,7 +94,15 @@ export function createTogether<T>({ transaction, synced, syncNow, after }: Deps<
   function start(): void {
     if (active) return;
     active = true;
-    // Whatever else the event loop has just got joins in.
-    setImmediate(() => void work());
+    gather(0, patience);
+  }
+
+  /** Whatever else the event loop has just got joins in, and what it gets next while it gets ever more. */
+  function gather(seen: number, turns: number): void {
+    setImmediate(() => {
+      const { length } = waiting;
+      if (length > seen && length < most && turns > 0) gather(length, turns - 1);
+      else void work();
+    });
   }
 }

@@ -88,13 +88,15 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
     push({ event: "log", step, ...line });
   }
 
-  const framers = {
-    stdout: createFramer(redactor, now, (line) => output("stdout", line)),
-    stderr: createFramer(redactor, now, (line) => output("stderr", line)),
-  };
+  /** Made for the first output: what is superseded while it waits has none, and decoders are dear. */
+  const framers: Partial<Record<"stdout" | "stderr", ReturnType<typeof createFramer>>> = {};
+  function framer(stream: "stdout" | "stderr") {
+    framers[stream] ??= createFramer(redactor, now, (line) => output(stream, line));
+    return framers[stream];
+  }
   function boundary(): void {
-    framers.stdout.flush();
-    framers.stderr.flush();
+    framers.stdout?.flush();
+    framers.stderr?.flush();
     overflow.release();
   }
 
@@ -176,7 +178,7 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
   working = work();
 
   const writer: LogWriter = {
-    write: (stream, text) => framers[stream].write(text),
+    write: (stream, text) => framer(stream).write(text),
     drained: () =>
       pendingBytes < highWater || failing
         ? Promise.resolve()

@@ -1,11 +1,13 @@
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { Deploy } from "../../domain/deploy.js";
 import { Fault } from "../../domain/fault.js";
 import type { AppState } from "../../domain/request.js";
 import type { Store } from "../../queue/store.js";
 import { createCheckpoints } from "./checkpoint.js";
 import { CONSTRAINT, type Database, openDatabase, type Row, sqliteCode } from "./driver.js";
 import { unusable, unwritable } from "./faults.js";
+import { type Added, createFresh } from "./fresh.js";
 import { createLine } from "./line.js";
 import { lockDataDir } from "./lock.js";
 import { migrate } from "./migrations.js";
@@ -33,7 +35,7 @@ export function openStore(dataDir: string, open = openDatabase): Store & { close
     db.exec(
       `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
        PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864;
-       PRAGMA wal_autocheckpoint = 8000`,
+       PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -8000`,
     );
     migrate(db);
     return createStore(db, { release, sync: createSync(path), checkpoints: createCheckpoints(path) });
@@ -53,10 +55,10 @@ interface Beside {
 function createStore(db: Database, beside: Beside): Store & { close(): void } {
   const sql = {
     add: db.prepare(
-      `INSERT INTO deploys (id, app, status, sha, trigger, token_sha256, body, place)
-       VALUES (?, ?, ?, ?, ?, ?, ?, coalesce(?, (SELECT coalesce(max(seq), 0) + 1 FROM deploys)))
-       RETURNING place`,
+      `INSERT INTO deploys (seq, place, id, app, status, sha, trigger, token_sha256, superseded_by, body)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
+    lastSeq: db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM deploys"),
     update: db.prepare("UPDATE deploys SET status = ?, sha = ?, superseded_by = ?, body = ? WHERE id = ?"),
     get: db.prepare("SELECT seq, place, body FROM deploys WHERE id = ?"),
     waiting: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'queued' ORDER BY place"),
@@ -69,11 +71,10 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       `SELECT sha FROM deploys WHERE place = ? AND seq <= ? AND trigger <> 'rollback' AND sha <> ''
        ORDER BY seq DESC`,
     ),
-    byBody: db.prepare(
-      "SELECT deploy FROM deliveries WHERE app = ? AND body_sha256 = ? ORDER BY rowid DESC LIMIT 1",
-    ),
-    byDelivery: db.prepare(
-      "SELECT deploy FROM deliveries WHERE app = ? AND id = ? ORDER BY rowid DESC LIMIT 1",
+    remembered: db.prepare(
+      `SELECT coalesce(
+         (SELECT deploy FROM deliveries WHERE app = ?1 AND body_sha256 = ?2 ORDER BY rowid DESC LIMIT 1),
+         (SELECT deploy FROM deliveries WHERE app = ?1 AND id = ?3 ORDER BY rowid DESC LIMIT 1)) AS deploy`,
     ),
     retarget: db.prepare("UPDATE deliveries SET deploy = ? WHERE deploy = ?"),
     remember: db.prepare(
@@ -87,12 +88,20 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     ),
   };
   const { release, sync, checkpoints } = beside;
-  const line = createLine(() =>
-    sql.waiting.all().flatMap((row) => {
+  const supersededBy = (deploy: Deploy) => ("supersededBy" in deploy ? (deploy.supersededBy ?? null) : null);
+  const fresh = createFresh({
+    deploy: (added) => write(() => insert(added)),
+    delivery: (app, { id, bodySha256 }, deploy) => write(() => sql.remember.run(app, id, bodySha256, deploy)),
+  });
+  const line = createLine(() => {
+    fresh.flush();
+    return sql.waiting.all().flatMap((row) => {
       const deploy = toDeploy(row);
       return isQueued(deploy) ? [{ deploy, place: Number(row.place) }] : [];
-    }),
-  );
+    });
+  });
+  /** Of the deploy that was added last, as far as it is known: nobody else adds any (lock.ts). */
+  let lastSeq: number | undefined;
   const states = new Map<string, AppState>();
   let depth = 0;
 
@@ -104,12 +113,15 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     depth++;
     try {
       const result = work();
+      fresh.flush();
       write(() => db.exec("COMMIT"));
       checkpoints.committed();
       return result;
     } catch (error) {
+      fresh.forget();
       line.forget();
       states.clear();
+      lastSeq = undefined;
       try {
         db.exec("ROLLBACK");
       } catch {
@@ -131,6 +143,20 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       throw code === undefined || code === CONSTRAINT ? error : unwritable(error);
     }
   }
+
+  function insert({ seq, place, tokenSha256, deploy }: Added): void {
+    const { id, app, status, commit, trigger } = deploy;
+    const by = supersededBy(deploy);
+    sql.add.run(seq, place, id, app, status, commit.sha, trigger, tokenSha256, by, toBody(deploy));
+  }
+
+  /** What reads the tables finds there what has been added, too. */
+  const reading =
+    <Args extends unknown[], T>(read: (...args: Args) => T) =>
+    (...args: Args): T => {
+      fresh.flush();
+      return read(...args);
+    };
 
   function standsFor(id: string): string[] {
     const row = sql.get.get(id);
@@ -165,18 +191,22 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       }
     },
     add(deploy, { tokenSha256, place }) {
-      const { id, app, status, commit, trigger } = deploy;
-      const row = [id, app, status, commit.sha, trigger, tokenSha256, toBody(deploy), place ?? null] as const;
-      const added = write(() => sql.add.get(...row));
-      line.added(deploy, Number(added?.place));
+      lastSeq ??= Number(sql.lastSeq.get()?.seq);
+      const seq = lastSeq + 1;
+      const added = { seq, place: place ?? seq, tokenSha256, deploy };
+      if (depth > 0) fresh.add(added);
+      else write(() => insert(added));
+      lastSeq = seq;
+      line.added(deploy, added.place);
     },
     update(deploy) {
-      const by = "supersededBy" in deploy ? (deploy.supersededBy ?? null) : null;
-      write(() => sql.update.run(deploy.status, deploy.commit.sha, by, toBody(deploy), deploy.id));
+      const { id, status, commit } = deploy;
+      if (!fresh.update(deploy))
+        write(() => sql.update.run(status, commit.sha, supersededBy(deploy), toBody(deploy), id));
       line.updated(deploy);
     },
-    get: (id) => one(sql.get.get(id)),
-    list({ app, status, limit, before }) {
+    get: reading((id) => one(sql.get.get(id))),
+    list: reading(({ app, status, limit, before }) => {
       const from = before === undefined ? undefined : (sql.get.get(before)?.seq ?? 0);
       const where = [
         ...(app === undefined ? [] : [["app = ?", app] as const]),
@@ -189,28 +219,32 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
         .all(...where.map(([, value]) => value), limit + 1);
       const deploys = rows.slice(0, limit).map((row) => toDeploy(row));
       return { deploys, ...(rows.length > limit && { next: deploys.at(-1)?.id }) };
-    },
-    succeeded: (app, of) =>
+    }),
+    succeeded: reading((app, of) =>
       (of?.length === 0 ? [] : sql.succeeded.all(app))
         // Hundreds of them are read for a handful: only what may be one of these is worth parsing.
         .filter(({ body }) => of === undefined || of.some((release) => String(body).includes(release)))
         .map((row) => toDeploy(row))
         .filter((deploy) => "release" in deploy && deploy.release !== undefined),
+    ),
     waiting: (app) => line.waiting(app),
     position: (id) => line.position(id),
-    running() {
+    running: reading(() => {
       const deploy = one(sql.running.get());
       return deploy && isRunning(deploy) ? { ...deploy, standsFor: standsFor(deploy.id) } : undefined;
-    },
-    standsFor,
-    remembered(app, { id, bodySha256 }) {
-      const deploy = (sql.byBody.get(app, bodySha256) ?? sql.byDelivery.get(app, id))?.deploy;
+    }),
+    standsFor: reading(standsFor),
+    remembered(app, delivery) {
+      if (fresh.recalls(app, delivery)) fresh.flush();
+      const deploy = sql.remembered.get(app, delivery.bodySha256, delivery.id)?.deploy;
       return typeof deploy === "string" ? one(sql.get.get(deploy)) : undefined;
     },
-    remember(app, { id, bodySha256 }, deploy, instead) {
+    remember(app, delivery, deploy, instead) {
+      if (instead === undefined && fresh.remember(app, delivery, deploy)) return;
+      fresh.flush();
       write(() => {
         if (instead !== undefined) sql.retarget.run(deploy, instead);
-        sql.remember.run(app, id, bodySha256, deploy);
+        sql.remember.run(app, delivery.id, delivery.bodySha256, deploy);
       });
     },
     app(name) {
@@ -222,14 +256,14 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       write(() => sql.setApp.run(name, JSON.stringify(state)));
       states.delete(name);
     },
-    tokenOwner: (tokenSha256) => sql.tokenOwner.get(tokenSha256)?.id as string | undefined,
-    isHeir(owner, id) {
+    tokenOwner: reading((tokenSha256) => sql.tokenOwner.get(tokenSha256)?.id as string | undefined),
+    isHeir: reading((owner, id) => {
       const row = sql.get.get(id);
       for (const { place, from } of runsOfHeirs(owner))
         if (row?.place === place && Number(row.seq) >= from) return true;
       return false;
-    },
-    lastHeir: (id) => one([...runsOfHeirs(id)].at(-1)?.last),
+    }),
+    lastHeir: reading((id) => one([...runsOfHeirs(id)].at(-1)?.last)),
     close() {
       checkpoints.close();
       sync.close();
