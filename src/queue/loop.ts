@@ -16,8 +16,6 @@ interface Deps {
   now: () => number;
   isApp: (name: string) => boolean;
   report: (error: unknown) => void;
-  /** Tells of what has come before anything is told of what becomes of it. */
-  settleNews: () => void;
   /** How long a store that cannot be written is left alone before it is tried again, milliseconds. */
   retryMs: number;
 }
@@ -52,7 +50,7 @@ const isHandedOver = ({ ending, deploy }: Session, outcome: Outcome): boolean =>
 
 /** Claims → runs → settles, one deploy after the other, until there is none or it is stopped. */
 export function createLoop(deps: Deps) {
-  const { store, journal, logs, run, now, isApp, report, retryMs, settleNews } = deps;
+  const { store, journal, logs, run, now, isApp, report, retryMs } = deps;
   const stopping = new AbortController();
   let session: Session | undefined;
   let working: Promise<void> | undefined;
@@ -61,7 +59,6 @@ export function createLoop(deps: Deps) {
   let on = false;
 
   function claim(): Running | undefined {
-    settleNews();
     return store.transaction(() => {
       const next = nextOf(store.waiting(), (app) => store.app(app).hold !== undefined);
       if (!next) return undefined;

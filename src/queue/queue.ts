@@ -31,7 +31,6 @@ export function createQueue(deps: QueueDeps): Queue {
   const journal = createJournal({ logs, report });
   const submit = createSubmit({ store, journal, ids, now, isApp });
   const loop = createLoop({
-    settleNews: submit.settle,
     store,
     journal,
     logs,
@@ -43,7 +42,6 @@ export function createQueue(deps: QueueDeps): Queue {
   });
 
   function cancel(id: string): Deploy {
-    submit.settle();
     const deploy = store.get(id);
     if (!deploy)
       throw new Fault(
@@ -153,7 +151,6 @@ export function createQueue(deps: QueueDeps): Queue {
     },
     async stop({ graceMs }) {
       await loop.stop(graceMs);
-      submit.settle();
       await journal.closeAll();
     },
   };

@@ -13,18 +13,8 @@ export interface Waiting {
  * throws Fault `store_unwritable` and has changed nothing.
  */
 export interface Store {
-  /**
-   * All of `work` or nothing of it; a transaction inside another joins it. With `later` it is done when it returns,
-   * and durable only when `synced` has resolved or another transaction has returned.
-   */
-  transaction<T>(work: () => T, sync?: "now" | "later"): T;
-  /**
-   * Resolves when every transaction that has returned is durable, without keeping anybody waiting meanwhile. Fault
-   * `store_unwritable`: they are done, and may be gone after a loss of power.
-   */
-  synced(): Promise<void>;
-  /** The same at once. */
-  syncNow(): void;
+  /** All of `work` or nothing of it; a transaction inside another joins it. */
+  transaction<T>(work: () => T): T;
   /** `place`: that of the waiting deploy it takes over from; without one it goes to the end of the line. */
   add(deploy: Queued, options: { tokenSha256: string; place?: number }): void;
   update(deploy: Deploy): void;

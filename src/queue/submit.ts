@@ -80,32 +80,23 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
   }
 
   const together = createTogether<Taken>({
-    transaction: (work) => store.transaction(work, "later"),
-    synced: () => store.synced(),
-    syncNow: () => store.syncNow(),
+    transaction: (work) => store.transaction(work),
     after: ({ news }) => tell(news),
   });
 
   return {
-    /**
-     * What was stored together is made durable and told of now. Before anything else is done to the queue, or its
-     * news would come out of order.
-     */
-    settle: (): void => together.settle(),
     deliver(delivery: Delivery, requests: DeployRequest[]): Submission[] {
       check(requests);
-      together.settle();
       const { submissions, news } = store.transaction(() => take(delivery, requests));
       tell(news);
       return submissions;
     },
     async deliverSoon(delivery: Delivery, requests: DeployRequest[]): Promise<Submission[]> {
       check(requests);
-      return (await together.add(() => take(delivery, requests))).submissions;
+      return (await together(() => take(delivery, requests))).submissions;
     },
     ask(request: DeployRequest): Submission {
       check([request]);
-      together.settle();
       const news: Deploy[] = [];
       const submission = store.transaction(() => held(request) ?? enqueue(request, undefined, news));
       tell(news);

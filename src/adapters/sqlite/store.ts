@@ -12,10 +12,7 @@ import { createLine } from "./line.js";
 import { lockDataDir } from "./lock.js";
 import { migrate } from "./migrations.js";
 import { isQueued, isRunning, toBody, toDeploy } from "./rows.js";
-import { createSync } from "./sync.js";
-
-/** How many succeeded deploys anybody would look through for a release to go back to. */
-const succeededLimit = 200;
+import { prepareAll } from "./statements.js";
 
 /**
  * The store in a data folder, which it makes if need be, under the folder's lock. Every commit is synced to the
@@ -38,7 +35,7 @@ export function openStore(dataDir: string, open = openDatabase): Store & { close
        PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -8000`,
     );
     migrate(db);
-    return createStore(db, { release, sync: createSync(path), checkpoints: createCheckpoints(path) });
+    return createStore(db, { release, checkpoints: createCheckpoints(path) });
   } catch (error) {
     db?.close();
     release?.();
@@ -48,46 +45,12 @@ export function openStore(dataDir: string, open = openDatabase): Store & { close
 
 interface Beside {
   release: () => void;
-  sync: ReturnType<typeof createSync>;
   checkpoints: ReturnType<typeof createCheckpoints>;
 }
 
 function createStore(db: Database, beside: Beside): Store & { close(): void } {
-  const sql = {
-    add: db.prepare(
-      `INSERT INTO deploys (seq, place, id, app, status, sha, trigger, token_sha256, superseded_by, body)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ),
-    lastSeq: db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM deploys"),
-    update: db.prepare("UPDATE deploys SET status = ?, sha = ?, superseded_by = ?, body = ? WHERE id = ?"),
-    get: db.prepare("SELECT seq, place, body FROM deploys WHERE id = ?"),
-    waiting: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'queued' ORDER BY place"),
-    running: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'running'"),
-    succeeded: db.prepare(
-      `SELECT seq, place, body FROM deploys WHERE app = ? AND status = 'succeeded'
-       ORDER BY seq DESC LIMIT ${succeededLimit}`,
-    ),
-    standsFor: db.prepare(
-      `SELECT sha FROM deploys WHERE place = ? AND seq <= ? AND trigger <> 'rollback' AND sha <> ''
-       ORDER BY seq DESC`,
-    ),
-    remembered: db.prepare(
-      `SELECT coalesce(
-         (SELECT deploy FROM deliveries WHERE app = ?1 AND body_sha256 = ?2 ORDER BY rowid DESC LIMIT 1),
-         (SELECT deploy FROM deliveries WHERE app = ?1 AND id = ?3 ORDER BY rowid DESC LIMIT 1)) AS deploy`,
-    ),
-    retarget: db.prepare("UPDATE deliveries SET deploy = ? WHERE deploy = ?"),
-    remember: db.prepare(
-      "INSERT OR REPLACE INTO deliveries (app, id, body_sha256, deploy) VALUES (?, ?, ?, ?)",
-    ),
-    app: db.prepare("SELECT state FROM apps WHERE name = ?"),
-    setApp: db.prepare("INSERT OR REPLACE INTO apps (name, state) VALUES (?, ?)"),
-    tokenOwner: db.prepare("SELECT id FROM deploys WHERE token_sha256 = ?"),
-    lastOfPlace: db.prepare(
-      "SELECT id, seq, place, superseded_by, body FROM deploys WHERE place = ? ORDER BY seq DESC LIMIT 1",
-    ),
-  };
-  const { release, sync, checkpoints } = beside;
+  const sql = prepareAll(db);
+  const { release, checkpoints } = beside;
   const supersededBy = (deploy: Deploy) => ("supersededBy" in deploy ? (deploy.supersededBy ?? null) : null);
   const fresh = createFresh({
     deploy: (added) => write(() => insert(added)),
@@ -105,11 +68,9 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
   const states = new Map<string, AppState>();
   let depth = 0;
 
-  function transaction<T>(work: () => T, durable: "now" | "later" = "now"): T {
+  function transaction<T>(work: () => T): T {
     if (depth > 0) return work();
-    write(() =>
-      db.exec(durable === "now" ? "BEGIN IMMEDIATE" : "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE"),
-    );
+    write(() => db.exec("BEGIN IMMEDIATE"));
     depth++;
     try {
       const result = work();
@@ -129,7 +90,6 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       }
       throw error;
     } finally {
-      if (durable === "later") db.exec("PRAGMA synchronous = FULL");
       depth--;
     }
   }
@@ -182,14 +142,6 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
 
   return {
     transaction,
-    synced: () => sync.soon().catch((error: unknown) => Promise.reject(unwritable(error))),
-    syncNow() {
-      try {
-        sync.now();
-      } catch (error) {
-        throw unwritable(error);
-      }
-    },
     add(deploy, { tokenSha256, place }) {
       lastSeq ??= Number(sql.lastSeq.get()?.seq);
       const seq = lastSeq + 1;
@@ -235,8 +187,9 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     }),
     standsFor: reading(standsFor),
     remembered(app, delivery) {
+      const { id, bodySha256 } = delivery;
       if (fresh.recalls(app, delivery)) fresh.flush();
-      const deploy = sql.remembered.get(app, delivery.bodySha256, delivery.id)?.deploy;
+      const deploy = sql.remembered.get(app, bodySha256, app, id)?.deploy;
       return typeof deploy === "string" ? one(sql.get.get(deploy)) : undefined;
     },
     remember(app, delivery, deploy, instead) {
@@ -266,7 +219,6 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     lastHeir: reading((id) => one([...runsOfHeirs(id)].at(-1)?.last)),
     close() {
       checkpoints.close();
-      sync.close();
       db.close();
       release();
     },

@@ -241,9 +241,49 @@ test("what is written to the log moves into the database while nobody waits for 
   const dir = tempDir("store");
   const s = store(dir);
   const before = statSync(join(dir, "dropless.db")).size;
-  for (let n = 1; n <= 120; n++) s.transaction(() => s.add(deploy(n), { tokenSha256: `t${n}` }), "later");
-  await s.synced();
+  for (let n = 1; n <= 120; n++) s.transaction(() => s.add(deploy(n), { tokenSha256: `t${n}` }));
   await expect
     .poll(() => statSync(join(dir, "dropless.db")).size, { timeout: 60_000 })
     .toBeGreaterThan(before);
+});
+
+test("what a transaction adds is found in it at once, and is stored as what it has become by its end", () => {
+  const dir = tempDir("store");
+  const first = store(dir);
+  const delivery = { id: "x1", bodySha256: "b1" };
+  first.add(deploy(1), { tokenSha256: "t1" });
+  first.transaction(() => {
+    first.add(deploy(2), { tokenSha256: "t2", place: 1 });
+    first.remember("api", delivery, "d2");
+    expect(first.remembered("api", { id: "other", bodySha256: "b1" })?.id).toBe("d2");
+    first.add(deploy(3), { tokenSha256: "t3", place: 1 });
+    first.update(superseded(deploy(2), "d3", 3));
+    first.update(superseded(deploy(3), "d4", 3));
+    first.add(deploy(4), { tokenSha256: "t4", place: 1 });
+    expect(first.tokenOwner("t3")).toBe("d3");
+    expect(first.list({ limit: 9 }).deploys.map(({ id }) => id)).toEqual(["d4", "d3", "d2", "d1"]);
+  });
+  expect(() =>
+    first.transaction(() => {
+      first.add(deploy(5), { tokenSha256: "t5" });
+      throw new Error("taken back");
+    }),
+  ).toThrow("taken back");
+  first.add(deploy(6), { tokenSha256: "t6" });
+  first.close();
+  const second = store(dir);
+  expect(second.list({ limit: 9 }).deploys.map(({ id, status }) => [id, status])).toEqual([
+    ["d6", "queued"],
+    ["d4", "queued"],
+    ["d3", "superseded"],
+    ["d2", "superseded"],
+    ["d1", "queued"],
+  ]);
+  expect(second.remembered("api", { id: "x1", bodySha256: "other" })?.id).toBe("d2");
+  expect(second.isHeir("d2", "d4")).toBe(true);
+  expect(second.waiting().map(({ deploy, place }) => [deploy.id, place])).toEqual([
+    ["d1", 1],
+    ["d4", 1],
+    ["d6", 5],
+  ]);
 });
