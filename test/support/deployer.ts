@@ -29,7 +29,12 @@ export function deployer(more: object | ((dir: string) => object) = {}, home?: s
     ...(typeof more === "function" ? more(dir) : more),
   });
   const deploy = (commit: string, over: Partial<Running> = {}, signal?: AbortSignal) => {
-    world.begin({ id: `d-${commit.slice(0, 9)}`, commit: { sha: commit, message: "", author: "" }, ...over });
+    // By it processes are found and ended; the same commit may be made at the same time in another run.
+    world.begin({
+      id: `d-${commit.slice(0, 9)}-${process.pid}`,
+      commit: { sha: commit, message: "", author: "" },
+      ...over,
+    });
     return world.run(signal, {
       git: (app) => createGit({ app, env, backoffMs: [] }),
       run: runCommand,
