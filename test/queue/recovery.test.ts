@@ -2,6 +2,19 @@ import { expect, test } from "vitest";
 import { tempDir } from "../support/temp.js";
 import { bench, problem } from "./bench.js";
 
+/** One life of the daemon that dies while the deploy it had taken up runs; what that deploy was then. */
+async function crash(
+  dir: string,
+  meanwhile?: (run: Awaited<ReturnType<ReturnType<typeof bench>["run"]>>) => void,
+) {
+  const life = bench({ dir, onAbort: false });
+  life.queue.start();
+  const run = await life.run(1);
+  meanwhile?.(run);
+  life.die();
+  return run.recorder.deploy;
+}
+
 test("a deploy that ran when the process died is taken up again, first, with what it had done", async () => {
   const dir = tempDir("recovery");
   const before = bench({ dir, onAbort: false });
@@ -117,21 +130,15 @@ test("a deploy that ends the daemon at every start is given up, and the queue go
   first.die();
   const counts: (number | undefined)[] = [];
   for (let start = 1; start <= 6; start++) {
-    const again = bench({ dir, onAbort: false });
-    again.queue.start();
-    const { recorder } = await again.run(1);
-    counts.push(recorder.deploy.resumes?.count);
-    // It comes further once: then it is counted anew.
-    if (start === 2) recorder.step("fetch", "succeeded");
-    again.die();
+    const died = await crash(dir, ({ recorder }) => {
+      counts.push(recorder.deploy.resumes?.count);
+      // It comes further once: then it is counted anew.
+      if (start === 2) recorder.step("fetch", "succeeded");
+    });
+    expect(died.id).toBe(deploy.id);
   }
   expect(counts).toEqual([1, 2, 1, 2, 3, 4]);
-  for (let start = 7; start <= 8; start++) {
-    const again = bench({ dir, onAbort: false });
-    again.queue.start();
-    await again.run(1);
-    again.die();
-  }
+  for (let start = 7; start <= 8; start++) await crash(dir);
 
   // Not even the pipeline's own end of it was survived.
   const after = bench({ dir });
@@ -148,12 +155,7 @@ test("given up with its rollout begun, the app is put on hold: somebody has to l
   const { deploy } = before.push(1);
   (await before.run(1)).recorder.step("rollout", "running");
   before.die();
-  for (let start = 1; start <= 6; start++) {
-    const again = bench({ dir, onAbort: false });
-    again.queue.start();
-    await again.run(1);
-    again.die();
-  }
+  for (let start = 1; start <= 6; start++) await crash(dir);
   const after = bench({ dir });
   after.queue.start();
   await after.ended(deploy.id, "rollback_failed");
