@@ -17,13 +17,23 @@ interface ReviveDeps {
   /** The deploy that runs, or that a killed daemon has left. */
   running(): Running | undefined;
   logOf(deploy: string): LogWriter;
+  /** For tests. Milliseconds. */
+  graceMs?: number;
+}
+
+/** How long PM2 is still given to bring apps back by itself. */
+interface Patience {
+  /** As `performance.now` counts; from the first look on. */
+  until?: number;
+  /** Instances it had when it was last asked; undefined when that says nothing about what it does by itself. */
+  known?: number;
 }
 
 /**
  * How long PM2 may take to bring its apps back by itself, when the machine boots or a person types `pm2 resurrect`:
- * both at once would start everything twice. Milliseconds.
+ * both at once would start everything twice. It begins again with each one that comes back. Milliseconds.
  */
-const graceMs = 10_000;
+const patientMs = 10_000;
 /** Before it is tried again to bring something back that PM2 lost while nothing was deployed. Milliseconds. */
 const pausesMs = [5_000, 30_000, 60_000, 300_000];
 
@@ -36,7 +46,7 @@ const isDeciding = ({ steps, decision }: Running): boolean =>
  * PM2 has anything left, be it stopped by hand, is not touched.
  */
 export function createRevive(deps: ReviveDeps) {
-  const { apps, rollout } = deps;
+  const { apps, rollout, graceMs = patientMs } = deps;
   const over = new AbortController();
   setMaxListeners(0, over.signal);
   /** The last pass over all apps; deploys wait for it. */
@@ -50,21 +60,38 @@ export function createRevive(deps: ReviveDeps) {
     return mine;
   }
 
-  async function isLost(app: AppConfig, signal: AbortSignal): Promise<boolean> {
-    for (const until = performance.now() + graceMs; ; await sleep(500, undefined, { signal })) {
+  /** How many instances PM2 has of all apps. */
+  const known = async (): Promise<number> =>
+    (await Promise.all(Object.values(apps).map((app) => rollout.instances(app)))).flat().length;
+
+  async function isLost(app: AppConfig, patience: Patience, signal: AbortSignal): Promise<boolean> {
+    for (; ; await sleep(500, undefined, { signal })) {
+      const began = performance.now();
+      patience.until ??= began + graceMs;
+      const isOver = began > patience.until;
       if ((await rollout.instances(app)).length > 0) return false;
-      if (performance.now() > until) return true;
+      const now = await known();
+      // PM2 is at it: a hundred apps take it longer than one.
+      const isComing = patience.known !== undefined && patience.known !== now;
+      patience.known = now;
+      if (isComing) patience.until = performance.now() + graceMs;
+      else if (isOver) return true;
     }
   }
 
   /** False when there is something to be brought back that could not be. */
-  async function revive(name: string, log: LogWriter, signal: AbortSignal): Promise<boolean> {
+  async function revive(
+    name: string,
+    log: LogWriter,
+    signal: AbortSignal,
+    patience: Patience = {},
+  ): Promise<boolean> {
     const app = apps[name];
     const { live } = deps.stateOf(name);
     const current = deps.running();
     if (!app || !live || (current?.app === name && isDeciding(current))) return true;
     try {
-      if (!(await isLost(app, signal))) return true;
+      if (!(await isLost(app, patience, signal))) return true;
       const release = deps.releases(app).find(live.release);
       if (!release) {
         log.say(`Warning: PM2 has lost ${name}, and ${live.release} is no longer there`);
@@ -72,6 +99,8 @@ export function createRevive(deps: ReviveDeps) {
       }
       log.say(`PM2 has lost ${name}: bringing ${live.release} back`);
       const target = { app, release, deploy: live.deploy, env: appEnv(app) };
+      // What comes from here on is our own doing.
+      patience.known = undefined;
       await rollout.converge(target, { log, signal, trusted: true });
       await rollout.save();
       log.say(`${live.release} serves again`);
@@ -83,12 +112,13 @@ export function createRevive(deps: ReviveDeps) {
     }
   }
 
-  /** Every app in turn. */
+  /** Every app in turn; PM2's time is one for all of them, or the last of a hundred would come back after a quarter of an hour. */
   async function look(log: LogWriter): Promise<boolean> {
+    const patience: Patience = {};
     let whole = true;
     for (const name of Object.keys(apps)) {
       if (over.signal.aborted) return true;
-      if (!(await inTurn(() => revive(name, log, over.signal)))) whole = false;
+      if (!(await inTurn(() => revive(name, log, over.signal, patience)))) whole = false;
     }
     return whole;
   }

@@ -165,7 +165,7 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
   webhookRoute(server, deps, penalise);
   deployRoutes(server, deps, createStreams({ logs, queue, redact, closingMs, stopping: stopping.signal }));
   appRoutes(server, deps);
-  server.register(sessionRoutes, { sessions, publicUrl, penalise });
+  server.register(sessionRoutes, { sessions, publicUrl, docs: config.openapi, penalise });
   server.register(dashboard, { docs: config.openapi });
   return server;
 }

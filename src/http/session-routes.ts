@@ -9,21 +9,26 @@ const signInSchema = z.object({ token: z.string().min(1).max(1000) });
 interface SessionRoutesDeps {
   sessions: Sessions;
   publicUrl?: string;
+  /** Whether there is a page at `/docs`. */
+  docs: boolean;
   /** Counts a failed attempt against its address. */
   penalise(request: FastifyRequest, fault: Fault): Promise<Fault>;
 }
 
 /**
  * Sign-in of the page: `POST /session {token}` gives the cookie, `GET` says whose it is (`operator: null` for
- * nobody's), `DELETE` ends it. Faults `unauthorized`, `forbidden`.
+ * nobody's), and whether there are `docs`; `DELETE` ends it. Faults `unauthorized`, `forbidden`.
  */
 export async function sessionRoutes(
   app: FastifyInstance,
-  { sessions, publicUrl, penalise }: SessionRoutesDeps,
+  { sessions, publicUrl, docs, penalise }: SessionRoutesDeps,
 ): Promise<void> {
   const config = { access: "anyone" } as const;
 
-  app.get("/session", { config }, async (request) => ({ operator: sessions.operator(request) ?? null }));
+  app.get("/session", { config }, async (request) => ({
+    operator: sessions.operator(request) ?? null,
+    ...(docs && { docs }),
+  }));
 
   app.post("/session", { config, bodyLimit: 4096 }, async (request, reply) => {
     if (!isOwnPage(request, publicUrl)) throw elsewhere();

@@ -62,6 +62,17 @@ export function createRollout(deps: RolloutDeps): Rollout {
   const own = ({ marks, name }: Pm2Process, app: AppConfig): boolean =>
     marks.app === app.name || (marks.app === undefined && namesOf(app).includes(name));
 
+  /** One look at PM2 answers all who ask in the same moment, as an overview of many apps does. */
+  let look: Promise<Pm2Process[]> | undefined;
+  const lookAtOnce = (): Promise<Pm2Process[]> => {
+    look ??= Promise.resolve().then(() => {
+      // Who asks from here on wants to see what has happened since.
+      look = undefined;
+      return pm2.list();
+    });
+    return look;
+  };
+
   const removeAll = async (processes: readonly Pm2Process[]): Promise<void> => {
     await Promise.all(processes.map((process) => pm2.remove(process)));
   };
@@ -147,7 +158,7 @@ export function createRollout(deps: RolloutDeps): Rollout {
     },
 
     async instances(app) {
-      return (await pm2.list()).filter((process) => own(process, app)).map(asInstance);
+      return (await lookAtOnce()).filter((process) => own(process, app)).map(asInstance);
     },
 
     save: () => pm2.save(),

@@ -263,7 +263,9 @@ process.exitCode = 3;`;
   });
 
   it("shows the HTTP interface at /docs, to who may read", async () => {
-    await page.goto(`${host.url}/docs`);
+    await page.goto(`${host.url}/#/`);
+    await page.getByRole("link", { name: "The HTTP interface" }).click();
+    await page.waitForURL(`${host.url}/docs`);
     const rollback = page.getByRole("article", { name: "POST /apps/{app}/rollback" });
     await rollback.getByText("Needs an operator's token").waitFor();
     expect(await barriers(page)).toEqual([]);

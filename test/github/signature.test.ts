@@ -42,6 +42,29 @@ describe("signature", () => {
     expect(await names(sign("the-secret-of-web-0"), "{}")).toEqual(["web"]);
   });
 
+  it("lets others have their turn between the secrets of many apps", async () => {
+    const many = Array.from({ length: 50 }, (_, n) => ({
+      name: `app${n}`,
+      secrets: [`the-secret-of-app-${n}`],
+    }));
+    let turns = 0;
+    let next = setImmediate(() => {});
+    const turn = () => {
+      turns++;
+      next = setImmediate(turn);
+    };
+    turn();
+    const body = "x".repeat(300_000);
+    const signed = await signedFor(
+      { "x-hub-signature-256": `sha256=${mac("the-secret-of-app-7", body)}` },
+      body,
+      many,
+    );
+    clearImmediate(next);
+    expect([...signed]).toEqual(["app7"]);
+    expect(turns).toBeGreaterThan(25);
+  });
+
   it("takes the same value under X-Hub-Signature only where the better header is absent", async () => {
     const good = `sha256=${mac("the-secret-of-web-0", "{}")}`;
     expect(await names({ "x-hub-signature": good }, "{}")).toEqual(["web"]);

@@ -31,6 +31,14 @@ describe("the page's session", () => {
     });
   });
 
+  it("tells the page whether there are docs", async () => {
+    for (const openapi of [true, false]) {
+      const world = await bench({ more: { openapi } });
+      const { body } = await world.inject("GET", "/session", { token: null });
+      expect(body).toEqual(openapi ? { operator: null, docs: true } : { operator: null });
+    }
+  });
+
   it("is opened by the page only, and with an operator's token only", async () => {
     const world = await bench();
     const elsewhere = { ...own, "sec-fetch-site": "cross-site" };

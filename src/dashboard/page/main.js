@@ -9,6 +9,8 @@ import { createSignIn } from "./sign-in.js";
 
 /** @type {{ name: string, scope: string } | null} */
 let operator = null;
+/** Whether the daemon describes its HTTP interface. */
+let docs = false;
 /** @type {any} */
 let view;
 let shown = "";
@@ -102,7 +104,7 @@ function open() {
   const mayDeploy = operator.scope !== "read";
   view = id
     ? createDeployView({ id: decodeURIComponent(id), line: Number(line ?? 0), mayDeploy, onAway, onProblem })
-    : createOverview({ query: new URLSearchParams(query), mayDeploy, onAway, onProblem });
+    : createOverview({ query: new URLSearchParams(query), mayDeploy, docs, onAway, onProblem });
   drawTop();
   // A view that was gone to begins at its beginning, also for who cannot see it.
   if (!first) byId("main").focus({ preventScroll: true });
@@ -159,7 +161,7 @@ window.addEventListener("hashchange", open);
 
 async function begin() {
   try {
-    ({ operator } = await get("session"));
+    ({ operator, docs = false } = await get("session"));
     onAway(false);
   } catch {
     onAway(true);

@@ -16,9 +16,9 @@ import { badge, button, commitText, deployLink, isActive, prose, statusBadge, to
 const pageSize = 20;
 
 /**
- * @param {{ query: URLSearchParams, mayDeploy: boolean, onAway(away: boolean): void, onProblem(error: unknown): void }} options
+ * @param {{ query: URLSearchParams, mayDeploy: boolean, docs: boolean, onAway(away: boolean): void, onProblem(error: unknown): void }} options
  */
-export function createOverview({ query, mayDeploy, onAway, onProblem }) {
+export function createOverview({ query, mayDeploy, docs, onAway, onProblem }) {
   let ended = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
@@ -98,6 +98,7 @@ export function createOverview({ query, mayDeploy, onAway, onProblem }) {
               ),
           next && button("older", "Show older deploys"),
         ),
+        docs && h("p", { class: "docs", "data-key": "docs" }, h("a", { href: "docs" }, "The HTTP interface")),
       ),
     );
   }
