@@ -35,7 +35,7 @@ describe("promise 2: a bad release never reaches users", () => {
       repository: repo.url,
       port,
       migrate: "test ! -e migration-fails",
-      health: { path: "/", successes: 2, soak: "4s", watch: "3s", ready: "4s" },
+      health: { path: "/", successes: 2, soak: "4s", watch: "6s", ready: "8s" },
       drain: { timeout: "8s" },
       pm2: { script: "server.js", instances: 2 },
     });

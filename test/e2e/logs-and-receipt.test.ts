@@ -31,7 +31,7 @@ describe("what a deploy leaves to read", () => {
       repository: repo.url,
       port,
       build: "node build.js",
-      health: { path: "/", successes: 2, soak: "300ms", watch: "3s", ready: "20s" },
+      health: { path: "/", successes: 2, soak: "300ms", watch: "6s", ready: "20s" },
       pm2: { script: "server.js", instances: 2 },
     });
     await host.start();

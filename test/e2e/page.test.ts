@@ -191,6 +191,7 @@ process.exitCode = 3;`;
     const id = await push("three", `${markup} & a title`, { last });
     openGate();
     await page.goto(`${host.url}/#/deploys/${id}`);
+    await page.getByRole("heading", { level: 1 }).getByText(markup).waitFor();
     await endsAs(id, "Failed");
     const verdict = await host.call<DeployAnswer>("GET", `/deploys/${id}`);
     await page
@@ -202,7 +203,6 @@ process.exitCode = 3;`;
       .getByText(verdict.body.error?.hint ?? "no hint")
       .waitFor();
     await page.locator(".step.bad", { hasText: "build" }).waitFor();
-    await page.getByRole("heading", { level: 1 }).getByText(markup).waitFor();
     await passable();
     await log().getByText(markup, { exact: true }).waitFor();
     // Of so many lines only those in sight are on the page; each of them can be reached.
@@ -228,7 +228,9 @@ process.exitCode = 3;`;
     // Escape changes nothing, and gives the focus back.
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "hidden" });
-    expect(await page.evaluate("document.activeElement.textContent")).toBe("Roll back…");
+    await expect
+      .poll(() => page.evaluate("document.activeElement.textContent"), { timeout: 60_000 })
+      .toBe("Roll back…");
     await page.keyboard.press("Enter");
     await dialog.getByRole("button", { name: "Roll back api" }).click();
     await page.waitForURL(/#\/deploys\//);
@@ -279,11 +281,11 @@ process.exitCode = 3;`;
     ]);
     expect(file.status()).toBe(200);
     const stranger = await browser.newContext();
+    stranger.setDefaultTimeout(90_000);
     const other = await stranger.newPage();
     await other.goto(`${host.url}/docs`);
     await other.getByRole("link", { name: "Sign in" }).click();
     await other.getByLabel("Your token").waitFor();
-    await stranger.close();
     await page.goto(`${host.url}/`);
   });
 
@@ -307,7 +309,9 @@ process.exitCode = 3;`;
       true,
     );
     await page.keyboard.press("Escape");
-    expect(await page.evaluate("document.activeElement.innerText")).toBe("Deploy…");
+    await expect
+      .poll(() => page.evaluate("document.activeElement.innerText"), { timeout: 60_000 })
+      .toBe("Deploy…");
     await press("Tab", "Keep the session for an hour");
     await page.keyboard.press("Enter");
     await page.waitForURL(/#\/deploys\//);
@@ -348,7 +352,8 @@ process.exitCode = 3;`;
       ]);
       expect(answer.status()).toBe(401);
     } finally {
-      // The tab ends with the browser: Chromium sometimes never closes one that has only just come to its page.
+      // Tabs end with the browser, here and elsewhere: Chromium sometimes never closes one that has only just come to
+      // its page.
       other.closeAllConnections();
       other.close();
     }
@@ -406,7 +411,6 @@ process.exitCode = 3;`;
         expect(await phone.cookies()).toEqual([]);
         expect(outside).toEqual([]);
       } finally {
-        await phone.close();
         await nginx.stop();
       }
     },

@@ -114,7 +114,7 @@ describe.runIf(canTest("perl"))("what hides from us", () => {
     controller.abort(new Error("canceled"));
     await expect(canceled).rejects.toThrow("canceled");
     expect(lives(pid)).toBe(false);
-    const timed = run(`${hide(`${dir}/timed`, "sleep 60")}; sleep 60`, { timeoutMs: 1_000 });
+    const timed = run(`${hide(`${dir}/timed`, "sleep 60")}; sleep 60`, { timeoutMs: 5_000 });
     await expect(timed).rejects.toMatchObject({ code: "build_timed_out" });
     expect(lives(Number(await fileOf(join(dir, "timed"))))).toBe(false);
   });

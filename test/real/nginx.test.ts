@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exampleConfig, type Nginx, startNginx, testConfig } from "../support/nginx.ts";
-import { makeTempDir, removeTempDir } from "../support/temp.ts";
+import { freePort, makeTempDir, removeTempDir } from "../support/temp.ts";
 import { canTest } from "../support/tools.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -125,10 +125,12 @@ describe.runIf(canTest("nginx"))("the example configuration, in a real nginx", (
   it("has nothing that nginx warns of, nor have the pages' snippets", async () => {
     const snippets = pages.flatMap((page) => blocks(page).map((text, i) => ({ page, i, text })));
     expect(snippets.length).toBeGreaterThan(0);
+    // It is bound, if only to try: one that anybody may have.
+    const port = await freePort();
     for (const { page, i, text } of snippets) {
       const http = /^\s*(server|upstream|map)\b/m.test(text)
         ? text
-        : `server { listen 127.0.0.1:1; ${text} }`;
+        : `server { listen 127.0.0.1:${port}; ${text} }`;
       expect(await testConfig(join(dir, "snippet"), http), `${page}, snippet ${i + 1}`).toBe("");
     }
     expect(await testConfig(join(dir, "broken"), "server { proxy_bufering off; }")).toContain(

@@ -181,11 +181,28 @@ test("what an operator typed in between is put right by the next deploy", async 
 
 test("the watch tells what happened to a release that went live", async () => {
   const app = bench.app({
-    health: { successes: 1, ready: "20s", soak: "0ms", watch: "20s", timeout: "10s" },
+    health: { successes: 1, ready: "20s", soak: "0ms", watch: "60s", timeout: "10s" },
   });
-  const target = bench.target(app, bench.release("dies", "dies-after-3s"));
+  const order = join(bench.root, "die");
+  // One of the two carries the order out, and it is carried out once.
+  const dies = `plain.listen(port);
+    setInterval(() => {
+      console.log("at work");
+      try {
+        require("node:fs").unlinkSync(${JSON.stringify(order)});
+      } catch {
+        return;
+      }
+      throw new Error("lost the connection to the queue");
+    }, 50)`;
+  const target = bench.target(app, listening("dies", dies));
   await bench.rollout.converge(target, bench.io());
-  await expect(bench.rollout.watch(target, bench.io())).rejects.toMatchObject({
+  const io = bench.io();
+  const watched = bench.rollout.watch(target, io);
+  // What it follows it has seen alive.
+  await expect.poll(() => io.log.text(), { timeout: 50_000 }).toContain("at work");
+  writeFileSync(order, "");
+  await expect(watched).rejects.toMatchObject({
     code: "died_in_watch",
     message: expect.stringMatching(/lost the connection to the queue/),
   });

@@ -23,6 +23,8 @@ export interface Bench {
   rollout: Rollout;
   root: string;
   port: number;
+  /** Where the kind of app listens that listens elsewhere. */
+  elsewhere: number;
   /** The app's configuration, with these changes. */
   app(changes?: object): AppConfig;
   /** A built release with the preload, as the pipeline would make it; without a kind an empty one. */
@@ -41,7 +43,7 @@ export async function createBench(
   const god = createPrivatePm2(library ? { pm2: library } : {});
   const root = makeTempDir("rollout");
   const pm2 = createPm2({ pm2Home: god.home, deadlineMs: 60_000 });
-  const port = await freePort();
+  const [port, elsewhere] = [await freePort(), await freePort()];
   const rollout = createRollout({
     pm2: wrap(pm2),
     booter: createBooter(),
@@ -59,6 +61,7 @@ export async function createBench(
     rollout,
     root,
     port,
+    elsewhere,
     app: (changes = {}) => {
       const parsed = appSchema.parse({
         repository: "/nowhere/acme/api",
@@ -74,7 +77,7 @@ export async function createBench(
     release(name, kind) {
       const path = join(root, "releases", name);
       mkdirSync(path, { recursive: true });
-      if (kind) writeApp(path, { kind, release: name, port });
+      if (kind) writeApp(path, { kind, release: name, port, elsewhere });
       if (!existsSync(join(path, "node_modules"))) linkModules(path);
       cpSync(drain, join(path, ".dropless"), { recursive: true });
       return { name, path };

@@ -1,3 +1,6 @@
+import { randomInt } from "node:crypto";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,15 +20,34 @@ export function tempDir(label = "test"): string {
   return dir;
 }
 
-/** A port nobody listens on, as the kernel gives it. */
-export const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
-      );
-    });
-  });
+/** Below those that the kernel gives to connections and to who asks for any, and above those browsers refuse. */
+const ports = { from: 20_000, to: 32_000 };
+
+/** Nobody else who asks here, in this process or another, gets it while this process lives: UDP serves as the lock. */
+async function claim(port: number): Promise<boolean> {
+  const lock = createSocket("udp4");
+  lock.unref().bind({ port, address: "127.0.0.1", exclusive: true });
+  return once(lock, "listening").then(
+    () => true,
+    () => {
+      lock.close();
+      return false;
+    },
+  );
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port);
+  return once(server, "listening").then(
+    () => new Promise((resolve) => server.close(() => resolve(true))),
+    () => false,
+  );
+}
+
+/** A port nobody listens on, and nobody will until the caller does, however much later that is. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(ports.from, ports.to);
+    if ((await claim(port)) && (await isFree(port))) return port;
+  }
+}
