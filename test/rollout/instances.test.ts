@@ -12,7 +12,9 @@ it("looks at PM2 once for all that ask at the same moment, and again for who ask
       return [...runs];
     },
   } as unknown as Pm2;
-  const rollout = createRollout({ pm2, stateDir: "/nowhere" } as unknown as Parameters<typeof createRollout>[0]);
+  const rollout = createRollout({ pm2, stateDir: "/nowhere" } as unknown as Parameters<
+    typeof createRollout
+  >[0]);
   const app = (name: string) => ({ name, pm2: { script: "server.js" } }) as unknown as AppConfig;
   const names = async () =>
     (await Promise.all(["a", "b", "c"].map((name) => rollout.instances(app(name))))).map((list) =>
