@@ -44,15 +44,16 @@ const sayTo = (logger: Logger): LogWriter => ({
   flush: async () => {},
 });
 
-/** The composition root; `redactor` learns the apps' secrets. Opens the store at once: Faults of `createEngine`. */
+/** The composition root; `redactor` learns the apps' secrets. Opens the store at once: Faults of `createEngine`, and its `onReplaced`. */
 export async function createDaemon(
   config: Config,
   logger: Logger,
   version: string,
   redactor = createRedactor(secretsIn(config)),
+  onReplaced?: (fault: Fault) => void,
 ): Promise<Daemon> {
   const report = (error: unknown) => logger.error({ err: error }, "unexpected");
-  const engine = createEngine(config, report, redactor);
+  const engine = createEngine(config, report, redactor, onReplaced);
   const { queue, logs, rollout } = engine;
   let isReady = false;
   const close = async (error: unknown): Promise<never> => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppConfig } from "../config/schema.js";
@@ -9,6 +9,7 @@ import type { Git } from "../pipeline/ports.js";
 import { readReleaseFile } from "../pipeline/release-file.js";
 import type { StepIo } from "../rollout/types.js";
 import { judge, lastWords, plain } from "./git-faults.js";
+import { removeLeftovers } from "./git-leftovers.js";
 import { nameOrigin } from "./git-origin.js";
 import { createGitRun, type GitCall } from "./git-run.js";
 import { reap } from "./processes.js";
@@ -21,25 +22,15 @@ export interface GitOptions {
   backoffMs?: number[];
   /** A fetch without a sign of life for so long is given up. Milliseconds. */
   stallMs?: number;
+  /** All attempts together, and a checkout, which may ask a server too (Git LFS), take so long at most. Milliseconds. */
+  timeoutMs?: number;
 }
 
 const refspecs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 
-/** What a killed git leaves behind: locks that refuse every later call, and packs that only take room. */
-function removeLeftovers(gitDir: string): void {
-  const remove = (dir: string, leftover: RegExp, options: { recursive?: boolean } = {}) => {
-    if (!existsSync(dir)) return;
-    for (const name of readdirSync(dir, { encoding: "utf8", ...options }))
-      if (leftover.test(name)) rmSync(join(dir, name), { force: true });
-  };
-  remove(gitDir, /\.lock$/);
-  remove(join(gitDir, "refs"), /\.lock$/, { recursive: true });
-  remove(join(gitDir, "objects", "info"), /\.lock$/);
-  remove(join(gitDir, "objects", "pack"), /^tmp_|\.lock$/);
-}
-
 /** The mirror of one app. See the port for the faults. */
-export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_000 }: GitOptions): Git {
+export function createGit(options: GitOptions): Git {
+  const { app, env, backoffMs = [2_000, 8_000], stallMs = 60_000, timeoutMs = 900_000 } = options;
   const gitDir = join(app.root, "repo");
   const run = createGitRun(gitDir, env);
   const branchRef = `refs/heads/${app.branch}`;
@@ -63,6 +54,22 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
       .then((text) => text.trim())
       .catch(() => "");
     return isSha(found) ? found : undefined;
+  };
+
+  /** A server that trickles gives signs of life for ever. Fault `fetch_timed_out`. */
+  const within = async (io: StepIo, work: (io: StepIo) => Promise<void>): Promise<void> => {
+    const limit = AbortSignal.timeout(timeoutMs);
+    try {
+      await work({ ...io, signal: AbortSignal.any([io.signal, limit]) });
+    } catch (error) {
+      io.signal.throwIfAborted();
+      if (!limit.aborted) throw error;
+      throw new Fault(
+        "fetch_timed_out",
+        `Fetching ${where} was stopped because it took longer than ${Math.round(timeoutMs / 1000)} s`,
+        "See how fast the git server can be reached from here; raise the app's `timeouts.fetch` when it needs that long.",
+      );
+    }
   };
 
   const prepare = async (): Promise<void> => {
@@ -158,8 +165,15 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
       .split("\n")
       .filter(Boolean);
 
+  const checkout = async (sha: string, into: string, io: StepIo): Promise<void> => {
+    rmSync(`${gitDir}/release.index`, { force: true });
+    const args = ["read-tree", "--reset", "-u", "--end-of-options", sha];
+    await ask(args, { cwd: into, workTree: into, signal: io.signal });
+    warnOfGaps(into, io);
+  };
+
   return {
-    fetch,
+    fetch: (io) => within(io, fetch),
     resolve,
     head: () => resolve(""),
     async onBranch(shas) {
@@ -210,15 +224,7 @@ export function createGit({ app, env, backoffMs = [2_000, 8_000], stallMs = 60_0
       const paths = await ask(["ls-tree", "-r", "--name-only", "-z", "--end-of-options", sha]);
       return paths.split("\0").some((path) => path.split("/").includes(name));
     },
-    async checkout(sha, into, io) {
-      rmSync(`${gitDir}/release.index`, { force: true });
-      await ask(["read-tree", "--reset", "-u", "--end-of-options", sha], {
-        cwd: into,
-        workTree: into,
-        signal: io.signal,
-      });
-      warnOfGaps(into, io);
-    },
+    checkout: (sha, into, io) => within(io, (limited) => checkout(sha, into, limited)),
   };
 }
 

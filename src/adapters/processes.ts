@@ -47,8 +47,8 @@ export async function reap(
   };
   const told = new Set<number>();
   let count: number | undefined;
-  const killAt = Date.now() + graceMs;
-  for (let now = Date.now(); now < killAt + 10_000; now = Date.now()) {
+  const killAt = performance.now() + graceMs;
+  for (let now = performance.now(); now < killAt + 10_000; now = performance.now()) {
     const rest = left();
     count ??= rest?.length;
     if (rest?.length === 0) break;

@@ -78,8 +78,8 @@ async function persist<T>(
       const fault = toFault(thrown);
       if (!passes.has(fault.code)) throw fault;
       if (lostAt === undefined) view.lost();
-      lostAt ??= Date.now();
-      if (Date.now() - lostAt > patienceMs) throw fault;
+      lostAt ??= performance.now();
+      if (performance.now() - lostAt > patienceMs) throw fault;
       await wait(pause, undefined, { signal }).catch(() => {
         throw interrupted();
       });

@@ -136,6 +136,7 @@ export const appSchema = z.strictObject({
     .prefault({}),
   timeouts: z
     .strictObject({
+      fetch: duration.prefault("15m"),
       install: duration.prefault("10m"),
       build: duration.prefault("15m"),
       migrate: duration.prefault("10m"),

@@ -19,6 +19,7 @@ import { createReleases } from "../adapters/releases.js";
 import { openStore } from "../adapters/sqlite/store.js";
 import { secretsOfApp } from "../config/app-secrets.js";
 import type { AppConfig, Config } from "../config/schema.js";
+import type { Fault } from "../domain/fault.js";
 import { createIds, createRandom } from "../domain/ids.js";
 import type { DeployLogs, LogWriter, Queue } from "../domain/ports.js";
 import type { Redactor } from "../domain/redact.js";
@@ -47,10 +48,15 @@ const preload = fileURLToPath(new URL("../../dist/drain", import.meta.url));
 
 /**
  * Opens the store (one process per data folder: Fault `data_dir_in_use`) and puts the parts together; nothing
- * runs before `queue.start()`. The daemon and `deploy.sh` are both made of this.
+ * runs before `queue.start()`. The daemon and `deploy.sh` are both made of this. `onReplaced`: as of `openStore`.
  */
-export function createEngine(config: Config, report: (error: unknown) => void, redactor: Redactor): Engine {
-  const store = openStore(config.dataDir);
+export function createEngine(
+  config: Config,
+  report: (error: unknown) => void,
+  redactor: Redactor,
+  onReplaced?: (fault: Fault) => void,
+): Engine {
+  const store = openStore(config.dataDir, undefined, onReplaced);
   const logs = createDeployLogs({
     dir: join(config.dataDir, "logs"),
     redact: redactor,
@@ -86,7 +92,7 @@ export function createEngine(config: Config, report: (error: unknown) => void, r
   });
   const run = createPipeline({
     apps: config.apps,
-    git: byApp((app) => createGit({ app, env: process.env })),
+    git: byApp((app) => createGit({ app, env: process.env, timeoutMs: app.timeouts.fetch })),
     releases,
     builds: byApp((app) => createBuilds({ app, releases: releases(app) })),
     modules: byApp((app) => createModules({ app })),

@@ -4,6 +4,7 @@ import { type Logger, pino } from "pino";
 import { loadConfig } from "../config/load.js";
 import { forgetSecrets, secretsIn } from "../config/secrets.js";
 import { createDaemon } from "../daemon.js";
+import type { Fault } from "../domain/fault.js";
 import { createRedactor, type Redactor } from "../domain/redact.js";
 
 const version: string = JSON.parse(
@@ -43,12 +44,20 @@ export async function serve(options: { config?: string } = {}): Promise<void> {
   forgetSecrets(secretEnvNames);
   const redactor = createRedactor(secretsIn(config));
   const logger = createLogger(redactor);
-  const daemon = await createDaemon(config, logger, version, redactor);
-  closeWithGrace({ delay: graceMs() + 15_000, logger }, async ({ signal, err }) => {
+  let replaced: Fault | undefined;
+  const daemon = await createDaemon(config, logger, version, redactor, (fault) => {
+    replaced = fault;
+    void ending.close();
+  });
+  const ending = closeWithGrace({ delay: graceMs() + 15_000, logger }, async ({ signal, err }) => {
     if (err) logger.fatal({ err }, "unexpected, the daemon stops");
+    else if (replaced) logger.fatal({ hint: replaced.hint }, replaced.message);
     else logger.info({ signal }, "stopping");
-    await daemon.stop({ graceMs: graceMs() });
+    // Of the deploy that runs nothing could be stored any more.
+    await daemon.stop({ graceMs: replaced ? 0 : graceMs() });
     logger.info("stopped");
+    // Its supervisor is to see an end that was not asked for.
+    if (replaced) throw replaced;
   });
   try {
     const url = await daemon.start();

@@ -55,7 +55,7 @@ function shortage(thrown: unknown): Fault | undefined {
       return new Fault(
         "disk_read_only",
         `A disk is read-only: ${thrown.message}`,
-        "The kernel does that after an error of the disk (`dmesg` tells): check it, mount it again, and restart dropless.",
+        "The kernel does that after an error of the disk (`dmesg` tells): stop dropless if it is the disk of `dataDir`, check it, mount it again, and deploy again.",
         options,
       );
   }

@@ -174,10 +174,12 @@ export function createClient({ url: base, token, patienceMs = 60_000 }: ClientOp
         const away = error instanceof Fault && ["no_daemon", "stopping"].includes(error.code);
         if (!away || (after === undefined && lostAt === undefined)) throw error;
       }
-      if (lostAt !== undefined && Date.now() - lostAt > patienceMs)
+      if (lostAt !== undefined && performance.now() - lostAt > patienceMs)
         throw noDaemon(url, new Error("the stream was lost"));
-      lostAt ??= Date.now();
-      await sleep(Math.min(2000, 200 + (Date.now() - lostAt) / 4), undefined, { signal: options.signal });
+      lostAt ??= performance.now();
+      await sleep(Math.min(2000, 200 + (performance.now() - lostAt) / 4), undefined, {
+        signal: options.signal,
+      });
     }
   }
 

@@ -88,14 +88,14 @@ apps:
     preflight: true
     drain: false
     rollout: { surge: 2 }
-    timeouts: { install: 10m, build: 15m, migrate: 1h }
+    timeouts: { fetch: 5m, install: 10m, build: 15m, migrate: 1h }
     limits: { memory: 1.5G }
     keep: 5
 `);
   expect(config.apps.api).toMatchObject({
     env: { NODE_ENV: "production", WORKERS: "2", DEBUG: "false" },
     health: { soak: 500, watch: 120_000 },
-    timeouts: { migrate: 3_600_000 },
+    timeouts: { fetch: 300_000, migrate: 3_600_000 },
     limits: { memory: 1_610_612_736 },
     drain: false,
   });

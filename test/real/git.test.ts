@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -13,8 +14,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
-import { type AddressInfo, createServer, type Server } from "node:net";
+import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createGit, type GitOptions } from "../../src/adapters/git.js";
 import { memoryLog } from "../support/log.js";
@@ -321,6 +324,60 @@ describe("an origin that does not answer as it should", () => {
     const to = io();
     await expect(hasty.fetch(to)).rejects.toMatchObject({ code: "git_unreachable" });
     expect(to.log.text().match(/trying again/g)).toHaveLength(2);
+  });
+
+  test("a server that trickles, a sign of life after the other, is given up when its time is over", async () => {
+    const dir = tempDir();
+    const own = createRepo(dir);
+    own.commit(
+      Object.fromEntries(
+        Array.from({ length: 40 }, (_, n) => [`f${n}`, randomBytes(30_000).toString("hex")]),
+      ),
+    );
+    const port = await freePort();
+    const daemon = spawn(
+      "git",
+      ["daemon", "--listen=127.0.0.1", `--port=${port}`, `--base-path=${dir}`, "--export-all", dir],
+      { stdio: "ignore", detached: true },
+    );
+    onTestFinished(() => void process.kill(-(daemon.pid as number), "SIGKILL"));
+    let paceMs = 0;
+    const slow = await broken((socket) => {
+      const behind = connect(port, "127.0.0.1");
+      behind.on("error", () => socket.destroy());
+      socket.on("close", () => behind.destroy());
+      socket.pipe(behind);
+      pipeline(
+        behind,
+        async function* (chunks: AsyncIterable<Buffer>) {
+          for await (const chunk of chunks)
+            for (let at = 0; at < chunk.length; at += 4096) {
+              if (paceMs > 0) await sleep(paceMs);
+              yield chunk.subarray(at, at + 4096);
+            }
+        },
+        socket,
+      ).catch(() => {});
+    });
+    const name = own.url.slice(dir.length + 1);
+    // Until it listens.
+    await gitOf(join(dir, "direct"), `git://127.0.0.1:${port}/${name}`, {
+      backoffMs: Array(200).fill(50),
+    }).fetch(io());
+    const url = `git://127.0.0.1:${slow.port}/${name}`;
+    paceMs = 200;
+    const to = io();
+    const timedOut = gitOf(join(dir, "slow"), url, { timeoutMs: 3_000 }).fetch(to);
+    await expect(timedOut).rejects.toMatchObject({
+      code: "fetch_timed_out",
+      hint: expect.stringContaining("timeouts.fetch"),
+    });
+    expect(slow.connections()).toBeLessThanOrEqual(1);
+    expect(to.log.text()).not.toContain("trying again");
+    paceMs = 0;
+    const git = gitOf(join(dir, "slow"), url);
+    await git.fetch(io());
+    expect(await git.head()).toBe(own.head());
   });
 
   test.each(["401 Unauthorized", "403 Forbidden"])(

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import {
   closeSync,
+  copyFileSync,
   mkdirSync,
   openSync,
   rmSync,
@@ -28,14 +29,14 @@ export interface Disk {
   free(): void;
   /** The kernel makes it read-only under open files, as it does after an error of the device. */
   fail(): void;
-  /** What a person does after that: check it, and mount it again. */
-  repair(): void;
+  /** It comes back as another device, under open files: checked, and mounted again. */
+  comeBack(): void;
   end(): void;
 }
 
 /** A file system of its own at `path`: ext4 in a file beside it. Needs root. */
 export function createDisk(path: string, megabytes: number, inodes: number): Disk {
-  const image = `${path}.img`;
+  let image = `${path}.img`;
   const filler = join(path, "filler");
   const many = join(path, "many");
   let isMounted = false;
@@ -89,9 +90,12 @@ export function createDisk(path: string, megabytes: number, inodes: number): Dis
       for (const taken of [filler, many]) rmSync(taken, { recursive: true, force: true });
     },
     fail: () => system("mount", "-o", "remount,abort,errors=remount-ro", path),
-    repair() {
+    comeBack() {
       unmount();
       system("sync");
+      // What has files open keeps the dead device, and the kernel would give that one again.
+      copyFileSync(image, `${image}.again`);
+      image = `${image}.again`;
       try {
         system("e2fsck", "-p", "-f", image);
       } catch (error) {

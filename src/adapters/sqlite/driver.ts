@@ -41,6 +41,7 @@ export const sqliteCode = (thrown: unknown): number | undefined => {
   return typeof code === "number" ? code & 0xff : undefined;
 };
 export const BUSY = 5;
+export const FULL = 13;
 export const CONSTRAINT = 19;
 const NOTADB = 26;
 const CORRUPT = 11;

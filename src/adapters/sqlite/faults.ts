@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Fault } from "../../domain/fault.js";
-import { isDamage } from "./driver.js";
+import { FULL, isDamage, sqliteCode } from "./driver.js";
 
 /** Why a store could not be opened. */
 export function unusable(dataDir: string, error: unknown): Fault {
@@ -25,6 +25,8 @@ export const unwritable = (error: unknown): Fault =>
   new Fault(
     "store_unwritable",
     `The store could not be written (${error instanceof Error ? error.message : String(error)}), so nothing was changed.`,
-    "Make room on the disk of `dataDir` and make sure that it is writable; dropless goes on by itself.",
+    sqliteCode(error) === FULL
+      ? "Make room on the disk of `dataDir`; dropless goes on by itself."
+      : "Make sure that the disk of `dataDir` is writable; dropless goes on by itself. After an error of the disk (`dmesg` tells), stop dropless, which holds it open, check it, mount it again, and start dropless.",
     { cause: error },
   );

@@ -5,6 +5,7 @@ import { Fault } from "../../domain/fault.js";
 import type { AppState } from "../../domain/request.js";
 import type { Store } from "../../queue/store.js";
 import { createCheckpoints } from "./checkpoint.js";
+import { createDiskWatch } from "./disk.js";
 import { CONSTRAINT, type Database, openDatabase, type Row, sqliteCode } from "./driver.js";
 import { unusable, unwritable } from "./faults.js";
 import { type Added, createFresh } from "./fresh.js";
@@ -17,9 +18,14 @@ import { prepareAll } from "./statements.js";
 /**
  * The store in a data folder, which it makes if need be, under the folder's lock. Every commit is synced to the
  * disk before it returns. Faults: `data_dir_in_use`, `data_dir_unusable`, `store_newer`, `store_damaged`;
- * later, of every write, `store_unwritable`. `open` is the SQLite to use: Node's own where it has one.
+ * later, of every write, `store_unwritable`. `open` is the SQLite to use: Node's own where it has one. `onReplaced`
+ * gets `store_replaced` when the disk failed and is mounted anew: from then on this store is of no use.
  */
-export function openStore(dataDir: string, open = openDatabase): Store & { close(): void } {
+export function openStore(
+  dataDir: string,
+  open = openDatabase,
+  onReplaced: (fault: Fault) => void = () => {},
+): Store & { close(): void } {
   let release: (() => void) | undefined;
   let db: Database | undefined;
   try {
@@ -35,7 +41,8 @@ export function openStore(dataDir: string, open = openDatabase): Store & { close
        PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -8000`,
     );
     migrate(db);
-    return createStore(db, { release, checkpoints: createCheckpoints(path) });
+    const disk = createDiskWatch({ file: path, onReplaced });
+    return createStore(db, { release, disk, checkpoints: createCheckpoints(path) });
   } catch (error) {
     db?.close();
     release?.();
@@ -45,12 +52,13 @@ export function openStore(dataDir: string, open = openDatabase): Store & { close
 
 interface Beside {
   release: () => void;
+  disk: ReturnType<typeof createDiskWatch>;
   checkpoints: ReturnType<typeof createCheckpoints>;
 }
 
 function createStore(db: Database, beside: Beside): Store & { close(): void } {
   const sql = prepareAll(db);
-  const { release, checkpoints } = beside;
+  const { release, disk, checkpoints } = beside;
   const supersededBy = (deploy: Deploy) => ("supersededBy" in deploy ? (deploy.supersededBy ?? null) : null);
   const fresh = createFresh({
     deploy: (added) => write(() => insert(added)),
@@ -76,6 +84,7 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       const result = work();
       fresh.flush();
       write(() => db.exec("COMMIT"));
+      disk.works();
       checkpoints.committed();
       return result;
     } catch (error) {
@@ -100,7 +109,9 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       return work();
     } catch (error) {
       const code = sqliteCode(error);
-      throw code === undefined || code === CONSTRAINT ? error : unwritable(error);
+      if (code === undefined || code === CONSTRAINT) throw error;
+      disk.failed();
+      throw unwritable(error);
     }
   }
 
@@ -218,7 +229,10 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     }),
     lastHeir: reading((id) => one([...runsOfHeirs(id)].at(-1)?.last)),
     close() {
+      disk.works();
       checkpoints.close();
+      // SQLite takes its log away by its name when it closes: on the new disk that is not ours to take.
+      if (disk.isReplaced()) return;
       db.close();
       release();
     },
