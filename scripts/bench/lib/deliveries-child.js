@@ -11,12 +11,12 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { connect } from "node:net";
 
-const pushPayload = (fullName, sha, bytes) => {
+const pushPayload = (fullName, before, sha, bytes) => {
   const [owner, name] = fullName.split("/");
   const api = `https://api.github.com/repos/${fullName}`;
   const payload = {
     ref: "refs/heads/main",
-    before: randomBytes(20).toString("hex"),
+    before,
     after: sha,
     repository: {
       id: 35129377,
@@ -42,7 +42,7 @@ const pushPayload = (fullName, sha, bytes) => {
   };
   for (let left = bytes - JSON.stringify(payload).length; left > 100; ) {
     const commit = {
-      id: randomBytes(20).toString("hex"),
+      id: randomSha(),
       message: 'Say why "this" was changed\n\nand not what',
       url: `https://github.com/${fullName}/commit/1`,
       author: { name: "Ada", email: "ada@example.com", username: "ada" },
@@ -56,13 +56,23 @@ const pushPayload = (fullName, sha, bytes) => {
   return JSON.stringify(payload);
 };
 
+const randomSha = () => randomBytes(20).toString("hex");
+
+/** Makes pushes of one repository. What is the same in all of them is written out once. */
+function createPushes(fullName, bytes) {
+  const [before, after] = [randomSha(), randomSha()];
+  const text = pushPayload(fullName, before, after, bytes);
+  return (sha) => Buffer.from(text.replace(before, randomSha()).replaceAll(after, sha));
+}
+
 function prepare({ port, path, secret, count, bytes, wrong, fullName, shas }) {
   const names = [fullName].flat();
+  const pushes = new Map(names.map((name) => [name, createPushes(name, bytes)]));
   return Array.from({ length: count }, (_, n) => {
     const name = names[n % names.length];
     const own = shas?.[name];
-    const sha = own ? own[Math.floor(Math.random() * own.length)] : randomBytes(20).toString("hex");
-    const body = Buffer.from(pushPayload(name, sha, bytes));
+    const sha = own ? own[Math.floor(Math.random() * own.length)] : randomSha();
+    const body = pushes.get(name)(sha);
     const signature = createHmac("sha256", wrong ? `${secret} no` : secret)
       .update(body)
       .digest("hex");
