@@ -5,7 +5,7 @@ import { Fault } from "../domain/fault.js";
 import type { CommandOptions } from "../pipeline/ports.js";
 import { demandDescriptors } from "./descriptors.js";
 import { createFamily, markerName } from "./family.js";
-import { createGentle } from "./gentle.js";
+import { createGentle, niceLevel } from "./gentle.js";
 import { type End, endOf, keep, keeperName } from "./keeper.js";
 import { holdMore, memoryLimit } from "./memory.js";
 import { reap } from "./processes.js";
@@ -13,8 +13,8 @@ import { reap } from "./processes.js";
 /** How often the processes of a command are looked for, milliseconds. */
 const lookMs = 250;
 
-// The shell's own /proc/self is the process that becomes the command.
-const politely = 'echo 700 2>/dev/null >/proc/self/oom_score_adj; exec nice -n 10 "$@"';
+// The shell's own /proc/self is the process that becomes the command. Of the session it is the first.
+const politely = `echo 700 2>/dev/null >/proc/self/oom_score_adj; echo ${niceLevel} 2>/dev/null >/proc/self/autogroup; exec nice -n ${niceLevel} "$@"`;
 
 interface Flow {
   chunks: number;

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { cleanEnvironment } from "./environment.js";
 
@@ -13,8 +13,13 @@ const calm = 0.7;
 /** For so many looks without a break, and a command at idle priority would stand still. */
 const patience = 20;
 
+/** The nice level that commands start with, and their session's while they have idle priority. */
+export const niceLevel = 10;
+const lowest = 19;
+
 interface Process {
   policy: number;
+  session: number;
   /** Processor time so far, milliseconds. */
   used: number;
 }
@@ -23,7 +28,8 @@ function processOf(pid: number): Process | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return { policy: Number(fields[38]), used: (Number(fields[11]) + Number(fields[12])) * 10 };
+    const used = (Number(fields[11]) + Number(fields[12])) * 10;
+    return { policy: Number(fields[38]), session: Number(fields[3]), used };
   } catch {
     return undefined;
   }
@@ -53,6 +59,21 @@ function apply(policy: number, pids: readonly number[]): void {
   spawn("/bin/sh", args, { env: cleanEnvironment(), stdio: "ignore" }).once("error", () => {});
 }
 
+/**
+ * Where the kernel shares processor time between sessions (`kernel.sched_autogroup_enabled`, and neither a container nor a
+ * unit's share), a nice level and even idle priority count within a session only, and a session's own level among
+ * sessions. Any user may set that of a session of theirs.
+ */
+function applyToSession(level: number, pid: number): boolean {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, String(level));
+    return true;
+  } catch (error) {
+    // Users other than root may do this ten times a second, all of them together.
+    return (error as NodeJS.ErrnoException).code !== "EAGAIN";
+  }
+}
+
 export interface Gentle {
   /** Called every now and then with all processes of the command. */
   look(pids: readonly number[]): void;
@@ -61,30 +82,35 @@ export interface Gentle {
 /**
  * Gives a command's processes SCHED_IDLE, in front of which a request to the live app never waits, while a nice level
  * leaves it waiting for the end of a slice. On a machine that others keep busy they would get nothing at all then: there they go
- * back to their nice level, for the rest of the command. Where that could not be done they are left alone.
+ * back to their nice level, for the rest of the command. Where that could not be done only the sessions' levels change,
+ * which always can.
  */
 export function createGentle({
   processOf: find = processOf,
   cores = cpus,
   set = apply,
+  setSession = applyToSession,
   allowed = mayReturn(),
 }: {
   processOf?: (pid: number) => Process | undefined;
   cores?: () => { times: { idle: number; user: number; nice: number; sys: number; irq: number } }[];
   set?: (policy: number, pids: readonly number[]) => void;
+  /** Of the session that `pid` is in; false where it has to be tried again. */
+  setSession?: (level: number, pid: number) => boolean;
   allowed?: boolean;
 } = {}): Gentle {
   let before = total(cores());
   let used = new Map<number, number>();
   let crowded = 0;
   let given = true;
+  const levels = new Map<number, number>();
+  const own = find(process.pid)?.session;
 
   return {
     look(pids) {
-      if (!allowed) return;
       const found = pids.flatMap((pid) => {
-        const process = find(pid);
-        return process ? [{ pid, ...process }] : [];
+        const one = find(pid);
+        return one ? [{ pid, ...one }] : [];
       });
       const now = total(cores());
       const all = now.all - before.all;
@@ -95,6 +121,11 @@ export function createGentle({
       crowded = others > busy ? crowded + 1 : 0;
       if (crowded >= patience) given = false;
       if (given && others > calm) return;
+      const level = given ? lowest : niceLevel;
+      for (const { pid, session } of found)
+        if (session !== own && levels.get(session) !== level && setSession(level, pid))
+          levels.set(session, level);
+      if (!allowed) return;
       const wanted = given ? idle : other;
       const wrong = found.filter(({ policy }) => policy === (given ? other : idle)).map(({ pid }) => pid);
       if (wrong.length > 0) set(wanted, wrong);
