@@ -32,7 +32,7 @@ export function createReceipt(
         recorder.receipt(receipt);
         const gap = `longest gap ${count.format(Math.round(receipt.maxGapMs))} ms`;
         log.say(
-          `Receipt: ${count.format(receipt.probes)} probes, ${count.format(receipt.failed)} failed, ${gap}`,
+          `Receipt: ${count.format(receipt.probes)} ${receipt.probes === 1 ? "probe" : "probes"}, ${count.format(receipt.failed)} failed, ${gap}`,
         );
       } catch (error) {
         log.say(`No receipt: ${(error as Error).message}`);

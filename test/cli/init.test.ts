@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Finding } from "../../src/cli/check/finding.js";
@@ -65,6 +65,31 @@ describe("dropless init", () => {
       message: expect.stringContaining("git reaches"),
     });
     expect(existsSync(join(cwd, ".pm2"))).toBe(false);
+  });
+
+  it.each([
+    [
+      { scripts: { start: "NODE_ENV=production node --enable-source-maps ./dist/server.js -v" } },
+      "dist/server.js",
+    ],
+    [{ scripts: { start: "next start" }, main: "lib/main.js" }, "lib/main.js"],
+    [{ scripts: { start: "node ." } }, "server.js"],
+  ])("has PM2 start what `npm start` starts: %j", async (manifest, script) => {
+    const cwd = checkout();
+    writeFileSync(join(cwd, "package.json"), JSON.stringify(manifest));
+    const made = await run(
+      cwd,
+      "init",
+      "--repository",
+      cwd,
+      "--app",
+      "api",
+      "--root",
+      join(cwd, "api"),
+      "--json",
+    );
+    expect(made).toMatchObject({ code: 0, err: "" });
+    expect(readFileSync(join(cwd, "dropless.yaml"), "utf8")).toContain(`script: ${script},`);
   });
 
   it("says what to set up at GitHub and nginx", async () => {

@@ -65,6 +65,9 @@ it("rolls back to the release before, further with each call, or to the one that
   expect(await back()).toBe(b.release);
   expect(await back({})).toBe(a.release);
   expect(await back()).toBe("nothing_to_roll_back_to");
+  expect((await inject("POST", "/apps/api/rollback")).body.hint).toBe(
+    `Name one of the others: ${c.release}, ${b.release}.`,
+  );
   expect(await back({ release: c.release })).toBe(c.release);
   expect(await back()).toBe(b.release);
   expect(await back({ release: "20200101T000000-abcdef0" })).toBe("release_unknown");

@@ -25,12 +25,20 @@ const git = (args: string[], cwd: string): Promise<string | undefined> =>
     );
   });
 
-const manifest = (folder: string): { name?: string; main?: string } => {
+const manifest = (folder: string): { name?: string; main?: string; scripts?: Record<string, string> } => {
   try {
     return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   } catch {
     return {};
   }
+};
+
+/** What `npm start` has Node run tells more than `main`, which often points to the sources. */
+const started = (folder: string): string | undefined => {
+  const { main, scripts } = manifest(folder);
+  const [, script] =
+    /^(?:\w+=\S+ +)*node(?: +-\S+)* +(?:\.\/)?([^\s-]\S*\.[cm]?js)\b/.exec(scripts?.start ?? "") ?? [];
+  return script ?? main;
 };
 
 /** `git@github.com:acme/api.git` → `api`, with nothing that a name may not have. */
@@ -106,7 +114,7 @@ export async function guess(
     repository,
     branch: branch ?? "main",
     ecosystem: said.script ? undefined : ecosystem,
-    script: found.script ? relative(source, found.script) : (manifest(source).main ?? "server.js"),
+    script: found.script ? relative(source, found.script) : (started(source) ?? "server.js"),
     instances: found.instances ?? "2",
     root: app && join(home, app),
     ...Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined)),

@@ -42,10 +42,13 @@ export function appRoutes(server: FastifyInstance, deps: HttpDeps) {
         : live && deploy.release < live.release,
     );
     if (older) return older;
+    const others = names.filter((name) => name !== live?.release);
     throw new Fault(
       "nothing_to_roll_back_to",
       `${app.name} has no succeeded release older than the live one`,
-      "Deploy a good commit instead; `keep` says how many releases stay.",
+      others.length > 0
+        ? `Name one of the others: ${others.join(", ")}.`
+        : "Deploy a good commit instead; `keep` says how many releases stay.",
     );
   };
 

@@ -9,7 +9,8 @@ async function run(context: Context): Promise<StepResult> {
   const release = releaseOf(context);
   const work = {
     what: "build",
-    env: { ...base, ...app.buildEnv },
+    // Not one of its lines is about this build.
+    env: { npm_config_update_notifier: "false", ...base, ...app.buildEnv },
     timeoutMs: app.timeouts.build,
     nice: true,
   } as const;
