@@ -2,9 +2,9 @@
 /**
  * Hostile requests against the real daemon (dist/main.js): unsigned, wrongly signed, malformed, signed by
  * somebody who holds one app's secret and tries for another's, bytes that are no HTTP, clients that stall and
- * leave. Wanted: no crash, no deploy, no answer of 5xx; a correct push is still answered in the middle of it all.
+ * leave, and beside them thousands of connections on which nothing comes. Wanted: no crash, no deploy, no answer of 5xx; a correct push is still answered in the middle of it all.
  *
- *   node scripts/soak/hostile.js [--requests 100000] [--seed N]
+ *   node scripts/soak/hostile.js [--requests 100000] [--seed N] [--idle 2000]
  *
  * Everything is private and temporary, on 127.0.0.1. Exits with 1 when something was not as wanted.
  */
@@ -19,7 +19,11 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
 const { values } = parseArgs({
-  options: { requests: { type: "string", default: "100000" }, seed: { type: "string", default: "1" } },
+  options: {
+    requests: { type: "string", default: "100000" },
+    seed: { type: "string", default: "1" },
+    idle: { type: "string", default: "2000" },
+  },
 });
 const wanted = Math.min(Number(values.requests), 5_000_000);
 const main = join(import.meta.dirname, "../../dist/main.js");
@@ -357,10 +361,25 @@ async function honest() {
   if (status !== 200) bad.push(`a correctly signed ping: ${status}`);
 }
 
+/** Silent connections; one that the daemon closes comes again, until it is over. */
+const idle = new Set();
+let isOver = false;
+function sitIdle() {
+  if (isOver) return;
+  const socket = connect(port, "127.0.0.1");
+  idle.add(socket);
+  socket.on("error", () => {});
+  socket.on("close", () => {
+    idle.delete(socket);
+    setTimeout(sitIdle, 100).unref();
+  });
+}
+
 const before = rssMb(child.pid);
 let peak = before;
 let sent = 0;
 const begun = performance.now();
+for (let n = 0; n < Math.min(Number(values.idle), 15_000); n++) sitIdle();
 const worker = async () => {
   while (sent < wanted && child.exitCode === null) {
     const number = ++sent;
@@ -386,6 +405,7 @@ try {
   const errors = said.filter((line) => /"level":[56]0/.test(line));
   const report = {
     requests: sent,
+    "idle connections": [...idle].filter((socket) => socket.readyState === "open").length,
     seconds: Math.round((performance.now() - begun) / 1000),
     answers: counts,
     crashed: !alive,
@@ -399,6 +419,8 @@ try {
   for (const line of errors.slice(0, 5)) console.error(line);
   exit = alive && deploys.length === 0 && bad.length === 0 && errors.length === 0 ? 0 : 1;
 } finally {
+  isOver = true;
+  for (const socket of idle) socket.destroy();
   agent.destroy();
   honestAgent.destroy();
   if (child.exitCode === null) {

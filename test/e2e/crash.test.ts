@@ -101,4 +101,34 @@ describe("promise 3: nothing acknowledged is lost", () => {
     expect(ended.status).toBe("succeeded");
     expect(seen.failures).toEqual([]);
   });
+
+  it("`pm2 restart` of the daemon in the middle of a deploy: it is handed over, and goes live", async () => {
+    await host.stop();
+    const file = join(host.dir, "daemon.json");
+    const [own] = (await import("../../ecosystem.config.js")).apps;
+    const script = join(import.meta.dirname, "../../dist/main.js");
+    const app = { ...own, script, cwd: host.dir, env: host.env };
+    writeFileSync(file, JSON.stringify({ apps: [app] }));
+    await host.pm2.cli("start", file);
+    const isReady = () =>
+      fetch(`${host.url}/readyz`).then(
+        ({ status }) => status,
+        () => 0,
+      );
+    await expect.poll(isReady, { timeout: 60_000 }).toBe(200);
+    const load = await startLoad({ port, clients: 8 });
+    const sha = repo.commit(appFiles({ kind: "http-close", release: "handed", port }), "handed");
+    const { id } = (await host.push(repo.fullName, sha)).body;
+    expect(await host.reached(id, "preflight")).toBe(true);
+    await host.pm2.cli("restart", "dropless");
+    const ended = await host.ended(id);
+    expect(ended, await host.logOf(id)).toMatchObject({ status: "succeeded" });
+    await host.pm2.cli("delete", "dropless");
+    expect((await load.stop()).failures).toEqual([]);
+    const running = await host.pm2.list();
+    expect(running.map(({ pm2_env }) => pm2_env.pm_exec_path.includes(ended.release ?? "?"))).toEqual([
+      true,
+      true,
+    ]);
+  });
 });

@@ -12,6 +12,8 @@ it("meets hostile requests with 0 crashes, 0 deploys and 0 answers of 5xx", asyn
     "3000",
     "--seed",
     "7",
+    "--idle",
+    "300",
   ]);
   const report = JSON.parse(stdout);
   expect(report).toMatchObject({ requests: 3000, crashed: false, deploys: 0, "5xx or no answer in time": 0 });
