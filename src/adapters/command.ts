@@ -83,6 +83,7 @@ export async function runCommand(options: CommandOptions): Promise<void> {
   const [file, ...args] = options.nice ? (["/bin/sh", "-c", politely, "sh", ...argv] as const) : argv;
   const kept = keep([file, ...args]);
   demandDescriptors();
+  const finished = options.stopwatch?.begin();
   const child = spawn(kept?.file ?? file, kept?.args ?? args, {
     cwd,
     env: { ...options.env, [markerName]: marker },
@@ -123,6 +124,7 @@ export async function runCommand(options: CommandOptions): Promise<void> {
   const onAbort = () => stop("abort");
   signal.addEventListener("abort", onAbort, { once: true });
   const result = await ended;
+  finished?.();
   clearTimeout(timer);
   clearInterval(looking);
   signal.removeEventListener("abort", onAbort);

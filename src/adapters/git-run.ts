@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { simpleGit } from "simple-git";
+import type { Stopwatch } from "../domain/stopwatch.js";
 import { demandDescriptors } from "./descriptors.js";
 import { markerName } from "./family.js";
 import { credentialsFile } from "./git-origin.js";
@@ -39,7 +40,7 @@ const config = [
  * Runs git on one bare repository, by simple-git and with an environment made by hand: no inherited GIT_*, no
  * prompt, no hook. Rejects with git's own words; nothing of the call is left running then.
  */
-export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
+export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv, stopwatch?: Stopwatch): GitRun {
   const marker = `git:${gitDir}`;
   const base: Record<string, string> = { LC_ALL: "C.UTF-8", [markerName]: marker };
   for (const [name, value] of Object.entries(env))
@@ -92,12 +93,14 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv): GitRun {
         if (said > mostSaid) flood.abort();
       });
     });
+    const ended = stopwatch?.begin();
     return git
       .env(environment)
       .raw(args)
       .catch((error: unknown) => {
         throw flood.signal.aborted ? new Error("the server said more than 16 MB and no end") : error;
-      });
+      })
+      .finally(ended);
   };
 
   return async (args, call = {}) => {

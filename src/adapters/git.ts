@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { AppConfig } from "../config/schema.js";
 import { Fault } from "../domain/fault.js";
 import { isRefName, isSha } from "../domain/ref.js";
+import type { Stopwatch } from "../domain/stopwatch.js";
 import { plainText } from "../domain/text.js";
 import type { Git } from "../pipeline/ports.js";
 import { readReleaseFile } from "../pipeline/release-file.js";
@@ -24,6 +25,8 @@ export interface GitOptions {
   stallMs?: number;
   /** All attempts together, and a checkout, which may ask a server too (Git LFS), take so long at most. Milliseconds. */
   timeoutMs?: number;
+  /** Runs while git does. */
+  stopwatch?: Stopwatch;
 }
 
 const refspecs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
@@ -32,7 +35,7 @@ const refspecs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 export function createGit(options: GitOptions): Git {
   const { app, env, backoffMs = [2_000, 8_000], stallMs = 60_000, timeoutMs = 900_000 } = options;
   const gitDir = join(app.root, "repo");
-  const run = createGitRun(gitDir, env);
+  const run = createGitRun(gitDir, env, options.stopwatch);
   const branchRef = `refs/heads/${app.branch}`;
   const where = plain(app.repository);
 
@@ -129,7 +132,9 @@ export function createGit(options: GitOptions): Git {
           );
         }
         io.log.say(`Fetching failed (${verdict.words}); trying again in ${wait / 1000} s`);
+        const waited = options.stopwatch?.begin();
         await sleep(wait, undefined, { signal: io.signal }).catch(() => io.signal.throwIfAborted());
+        waited?.();
       }
     }
   };

@@ -11,6 +11,12 @@ export function duration(ms: number): string {
   return `${Math.round(minutes / 1440)} days`;
 }
 
+/** How long a step took, and of that dropless itself: `3.2s (own 0.1s)`. Empty for one that has not ended. */
+export const stepTime = ({ durationMs, ownMs }: { durationMs?: number; ownMs?: number }): string =>
+  durationMs === undefined
+    ? ""
+    : duration(durationMs) + (ownMs === undefined ? "" : ` (own ${ticking(ownMs)})`);
+
 /** The same for what still goes on: tenths from the start, so that it counts up without a jump. */
 export const ticking = (ms: number): string =>
   ms < 1000 ? `${(Math.max(0, ms) / 1000).toFixed(1)}s` : duration(ms);

@@ -23,6 +23,7 @@ import type { Fault } from "../domain/fault.js";
 import { createIds, createRandom } from "../domain/ids.js";
 import type { DeployLogs, LogWriter, Queue } from "../domain/ports.js";
 import type { Redactor } from "../domain/redact.js";
+import { createStopwatch } from "../domain/stopwatch.js";
 import { appEnv } from "../pipeline/env.js";
 import { createPipeline } from "../pipeline/pipeline.js";
 import type { Releases } from "../pipeline/ports.js";
@@ -90,9 +91,13 @@ export function createEngine(
     running: () => store.running(),
     logOf: (deploy) => logs.open(deploy),
   });
+  const stopwatch = createStopwatch();
   const run = createPipeline({
     apps: config.apps,
-    git: byApp((app) => createGit({ app, env: process.env, timeoutMs: app.timeouts.fetch })),
+    stopwatch,
+    git: byApp((app) =>
+      createGit({ app, env: process.env, timeoutMs: app.timeouts.fetch, stopwatch }),
+    ),
     releases,
     builds: byApp((app) => createBuilds({ app, releases: releases(app) })),
     modules: byApp((app) => createModules({ app })),

@@ -32,7 +32,7 @@ export interface LogWriter {
   /** A whole line by dropless itself. */
   say(text: string): void;
   /** The boundary of a step, also an event of its own. */
-  step(name: StepName, status: StepStatus, durationMs?: number): void;
+  step(name: StepName, status: StepStatus, durationMs?: number, ownMs?: number): void;
   /** A change of the deploy's status. */
   status(status: DeployStatus): void;
   /** Ends a partial line and waits until everything is in the file. */
@@ -45,7 +45,7 @@ export type LogEvent =
   | {
       id: number;
       event: "step";
-      data: { name: StepName; status: StepStatus; durationMs?: number; time: string };
+      data: { name: StepName; status: StepStatus; durationMs?: number; ownMs?: number; time: string };
     }
   | { id: number; event: "status"; data: { status: DeployStatus; time: string } };
 
@@ -81,11 +81,12 @@ export interface DeployLogs {
 
 /**
  * What the pipeline writes down about its deploy. Each call is durable when it returns, then in the log (`step`
- * writes the log's step event, nobody else does), then published. Fault `store_unwritable`: nothing was changed.
+ * writes the log's step event, nobody else does), then published. `waitedMs`: of a step that ends, the time in which it
+ * waited for what is not dropless's doing. Fault `store_unwritable`: nothing was changed.
  */
 export interface Recorder {
   readonly deploy: Running;
-  step(name: StepName, status: StepStatus): void;
+  step(name: StepName, status: StepStatus, waitedMs?: number): void;
   commit(commit: Commit): void;
   release(name: string): void;
   previous(name: string | undefined): void;

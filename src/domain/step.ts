@@ -17,6 +17,8 @@ export interface Step {
   status: StepStatus;
   startedAt?: string;
   durationMs?: number;
+  /** Of `durationMs`, what dropless itself took: without commands, git, boots, drains and configured waits. */
+  ownMs?: number;
 }
 
 export const pendingSteps = (): Step[] => stepNames.map((name) => ({ name, status: "pending" }));

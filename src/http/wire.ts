@@ -32,6 +32,8 @@ const summarySchema = z.object({
       status: stepStatus,
       startedAt: time.optional(),
       durationMs: z.number().optional(),
+      /** Of `durationMs`, what dropless itself took. */
+      ownMs: z.number().optional(),
     }),
   ),
   release: z.string().optional(),
@@ -120,7 +122,13 @@ export const eventSchemas = {
     step: stepName.nullable(),
     time,
   }),
-  step: z.object({ name: stepName, status: stepStatus, durationMs: z.number().optional(), time }),
+  step: z.object({
+    name: stepName,
+    status: stepStatus,
+    durationMs: z.number().optional(),
+    ownMs: z.number().optional(),
+    time,
+  }),
   status: z.object({ status: statusSchema, time }),
   end: deploySchema,
 } as const;

@@ -27,7 +27,7 @@ const tailLength = 16_384;
  * lockfiles and full disks.
  */
 export async function command(context: Context, line: string | Argv, work: Work): Promise<void> {
-  const { log, signal, recorder, run, releases } = context;
+  const { log, signal, stopwatch, recorder, run, releases } = context;
   let tail = "";
   const decoder = new TextDecoder();
   const listening = {
@@ -44,7 +44,8 @@ export async function command(context: Context, line: string | Argv, work: Work)
   try {
     const env = withTools(work.env, releaseOf(context));
     const { memory } = context.app.limits;
-    await run({ command: line, ...work, env, memory, log: listening, signal, marker: recorder.deploy.id });
+    const marker = recorder.deploy.id;
+    await run({ command: line, ...work, env, memory, log: listening, signal, stopwatch, marker });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     if (work.what === "install" && drift.test(tail)) {

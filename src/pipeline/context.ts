@@ -4,6 +4,7 @@ import { Fault } from "../domain/fault.js";
 import type { LogWriter, Recorder } from "../domain/ports.js";
 import type { Release } from "../domain/release.js";
 import type { StepName } from "../domain/step.js";
+import type { Stopwatch } from "../domain/stopwatch.js";
 import type { Rollout, Target } from "../rollout/types.js";
 import type { BuildCache, Builds, Git, Identify, Modules, Releases, RunCommand, WorkIo } from "./ports.js";
 import type { ReceiptKeeper } from "./receipt.js";
@@ -16,6 +17,8 @@ export interface Context {
   signal: AbortSignal;
   /** Aborts when this process is to end, also after a cancel. */
   ending: AbortSignal;
+  /** Runs while something is waited for that is not dropless's doing. */
+  stopwatch: Stopwatch;
   git: Git;
   releases: Releases;
   builds: Builds;
@@ -46,9 +49,10 @@ export interface Step {
   run(context: Context): Promise<StepResult>;
 }
 
-export const io = ({ log, signal, recorder }: Context): WorkIo => ({
+export const io = ({ log, signal, recorder, stopwatch }: Context): WorkIo => ({
   log,
   signal,
+  stopwatch,
   marker: recorder.deploy.id,
 });
 

@@ -4,6 +4,7 @@ import { Fault, toFault } from "../domain/fault.js";
 import type { DeployLogs, Recorder, RunDeploy } from "../domain/ports.js";
 import { crashFault, diedIn, isHopeless } from "../domain/resumes.js";
 import { type StepName, stepNames } from "../domain/step.js";
+import { createStopwatch, type Stopwatch } from "../domain/stopwatch.js";
 import { plainText } from "../domain/text.js";
 import type { Rollout, StartProbe } from "../rollout/types.js";
 import type { Context, Step } from "./context.js";
@@ -24,6 +25,8 @@ import { watchStep } from "./steps/watch.js";
 
 export interface PipelineDeps {
   apps: Record<string, AppConfig>;
+  /** One for all, since one deploy runs at a time; that of `git` runs while git does. */
+  stopwatch?: Stopwatch;
   git: (app: AppConfig) => Git;
   releases: (app: AppConfig) => Releases;
   builds: (app: AppConfig) => Builds;
@@ -106,6 +109,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       log,
       signal,
       ending,
+      stopwatch: deps.stopwatch ?? createStopwatch(),
       git: deps.git(app),
       releases: deps.releases(app),
       builds: deps.builds(app),
@@ -125,7 +129,7 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
   }
 
   async function through(context: Context, stop: Stop): Promise<Outcome> {
-    const { recorder, signal, ending, rollout, app, log } = context;
+    const { recorder, signal, ending, rollout, app, log, stopwatch } = context;
     if (recorder.deploy.trigger === "rollback") beginRollback(context);
     const again = recorder.deploy.trigger !== "rollback" && !isUsable(context);
     for (const name of stepNames) {
@@ -138,16 +142,18 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
         recorder.previous(recorder.app().live?.release);
       }
       recorder.step(name, "running");
+      const before = stopwatch.ms();
+      const waited = () => stopwatch.ms() - before;
       try {
         const result = await steps[name].run(context);
-        recorder.step(name, result === "skipped" ? "skipped" : "succeeded");
+        recorder.step(name, result === "skipped" ? "skipped" : "succeeded", waited());
         if (typeof result === "object") {
           for (const rest of stepNames) if (!isDone(recorder, rest)) recorder.step(rest, "skipped");
           log.say(`Skipped: ${result.skip.message}`);
           return { status: "skipped", error: result.skip };
         }
       } catch (error) {
-        if (!ending.aborted) attempt(log, () => recorder.step(name, "failed"));
+        if (!ending.aborted) attempt(log, () => recorder.step(name, "failed", waited()));
         if (name !== "prune") throw error;
         log.say(`Warning: old releases were not removed: ${toFault(error).message}`);
       }

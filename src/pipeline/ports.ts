@@ -2,6 +2,7 @@ import type { AppConfig } from "../config/schema.js";
 import type { Commit } from "../domain/deploy.js";
 import type { LogWriter } from "../domain/ports.js";
 import type { Release } from "../domain/release.js";
+import type { Stopwatch } from "../domain/stopwatch.js";
 import type { StepIo } from "../rollout/types.js";
 
 /** An app's bare mirror of its origin, at `<root>/repo`. Every method may throw `git_failed`. */
@@ -149,6 +150,8 @@ export interface CommandOptions {
   /** What it and everything it starts may hold together. */
   memory?: AppConfig["limits"]["memory"];
   signal: AbortSignal;
+  /** Runs while the command does. */
+  stopwatch?: Stopwatch;
   /** The same for every command of a deploy: by it the processes are found, also after a crash of the daemon. */
   marker: string;
   /** Let what serves go first: lower priority, and the first to go when memory runs out. */

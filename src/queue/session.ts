@@ -40,10 +40,11 @@ export function createSession({ store, journal, logs, now }: Deps, claimed: Runn
     get deploy() {
       return deploy;
     },
-    step(name, status) {
-      save(withStep(deploy, name, status, now()));
-      const durationMs = deploy.steps.find((step) => step.name === name)?.durationMs;
-      logs.open(deploy.id).step(name, status, status === "running" ? undefined : durationMs);
+    step(name, status, waitedMs) {
+      save(withStep(deploy, name, status, now(), waitedMs));
+      const { durationMs, ownMs } = deploy.steps.find((step) => step.name === name) ?? {};
+      // One that begins has neither.
+      logs.open(deploy.id).step(name, status, durationMs, ownMs);
       journal.publish(deploy);
     },
     commit(commit) {

@@ -59,13 +59,21 @@ export const settled = (deploy: Running, outcome: Outcome, at: At): Ended => {
  * A step's new status. Its time counts from the last time it was begun: one that a restart of the daemon has
  * interrupted did not run while the daemon was down.
  */
-export const withStep = (deploy: Running, name: StepName, status: StepStatus, at: At): Running => ({
+export const withStep = (
+  deploy: Running,
+  name: StepName,
+  status: StepStatus,
+  at: At,
+  waitedMs?: number,
+): Running => ({
   ...deploy,
   steps: deploy.steps.map((step): Step => {
     if (step.name !== name) return step;
     if (status === "running") return { name, status, startedAt: iso(at) };
     if (step.startedAt === undefined || step.status !== "running") return { ...step, status };
     // Clocks jump backwards; no step has taken less than nothing.
-    return { ...step, status, durationMs: Math.max(0, at - Date.parse(step.startedAt)) };
+    const durationMs = Math.max(0, at - Date.parse(step.startedAt));
+    if (waitedMs === undefined) return { ...step, status, durationMs };
+    return { ...step, status, durationMs, ownMs: Math.max(0, durationMs - Math.round(waitedMs)) };
   }),
 });

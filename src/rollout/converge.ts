@@ -48,6 +48,8 @@ export async function convergeName(
   options: ConvergeOptions,
 ): Promise<void> {
   const { log, signal } = io;
+  /** What the app does, and not dropless: it boots, it drains. */
+  const waiting = <T>(work: () => Promise<T>): Promise<T> => io.stopwatch?.during(work) ?? work();
   const { name, count } = wanted;
   const proven = new Set<number>();
   const started = new Set<number>();
@@ -90,7 +92,7 @@ export async function convergeName(
       }
     };
     forget();
-    await Promise.all(processes.map((process) => pm2.remove(process)));
+    await waiting(() => Promise.all(processes.map((process) => pm2.remove(process))));
     forget();
   };
 
@@ -105,7 +107,7 @@ export async function convergeName(
       witness.follow(process.pmId);
     };
     // Until the last has its answer: the way back must see what each of them has started.
-    const ends = await Promise.allSettled(numbers.map(startOne));
+    const ends = await waiting(() => Promise.allSettled(numbers.map(startOne)));
     for (const end of ends) if (end.status === "rejected") throw end.reason;
   };
 
@@ -174,7 +176,7 @@ export async function convergeName(
         log.say(`${name}: stopping instance${numbers}: only one release at a time can hold the port`);
         halted.push(...action.pmIds);
         for (const { pmId } of chosen) witness.forget(pmId);
-        await Promise.all(chosen.map((process) => pm2.stop(process)));
+        await waiting(() => Promise.all(chosen.map((process) => pm2.stop(process))));
       } else if (action.kind === "retire") {
         log.say(`${name}: draining and removing old instance${numbers}`);
         retired += chosen.filter(isServing).length;
@@ -220,6 +222,7 @@ export async function convergeName(
       probeKey: options.probeKey,
       ...patienceOf(options),
       signal,
+      stopwatch: io.stopwatch,
     };
     await prove(pm2, batch, witness);
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppConfig } from "../config/schema.js";
 import type { Fault } from "../domain/fault.js";
+import type { Stopwatch } from "../domain/stopwatch.js";
 import { type Answer, ask, describe, isHealthy, question } from "./ask.js";
 import { startAsking } from "./asking.js";
 import * as faults from "./faults.js";
@@ -20,6 +21,8 @@ export interface Batch {
   /** How long it may listen without answering anything. */
   silentMs: number;
   signal: AbortSignal;
+  /** Runs until all of them listen. */
+  stopwatch?: Stopwatch;
 }
 
 const label = (process: Pm2Process): string => `instance ${process.number} of ${process.name}`;
@@ -131,14 +134,17 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
     },
     signal,
   });
+  const booted = batch.stopwatch?.begin();
   try {
     for (tally(); !isProven() || fault; tally()) {
+      if (processes.every(({ pmId }) => witness.of(pmId).listens)) booted?.();
       signal.throwIfAborted();
       if (fault) throw fault;
       if (Date.now() > until) throw late(batch, witness, scores);
       await witness.next(lookMs, signal);
     }
   } finally {
+    booted?.();
     await asking.stop();
   }
   await confirm(pm2, batch, witness);
@@ -169,8 +175,11 @@ function late(batch: Batch, witness: Witness, scores: Map<number, Score>): Fault
  * Resolves when every process of the batch is proven: online, not restarted, and seen to answer healthily
  * through the shared port. Throws the Fault that says what is wrong with one of them.
  */
-export const prove = (pm2: Pm2, batch: Batch, witness: Witness): Promise<void> =>
-  batch.serves ? answersWell(pm2, batch, witness) : staysOnline(pm2, batch, witness);
+export async function prove(pm2: Pm2, batch: Batch, witness: Witness): Promise<void> {
+  if (batch.serves) return answersWell(pm2, batch, witness);
+  const waited = batch.stopwatch?.begin();
+  await staysOnline(pm2, batch, witness).finally(waited);
+}
 
 /** At most this long, for instances that hang. Milliseconds. */
 const surveyMs = 1500;

@@ -38,7 +38,7 @@ export async function preflight(
   { boot, freePort }: Booter,
   wanted: Wanted,
   { app, deploy }: Target,
-  { log, signal }: StepIo,
+  { log, signal, stopwatch }: StepIo,
 ): Promise<Proof> {
   const who = wanted.name;
   const port = app.port as number;
@@ -52,6 +52,13 @@ export async function preflight(
   let fault: Fault | undefined;
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
+  const heard = new AbortController();
+  const booted = stopwatch?.begin();
+  const onListening = () => {
+    listens ??= Date.now();
+    booted?.();
+    heard.abort();
+  };
 
   const end = boot({
     command: wanted.command,
@@ -74,11 +81,11 @@ export async function preflight(
       log.write(stream, text);
     },
     onMessage({ type, data }) {
-      if (type === "dropless:listening") listens ??= Date.now();
+      if (type === "dropless:listening") onListening();
       const found = (data as { port?: unknown } | undefined)?.port;
       if (type === "dropless:listening-elsewhere" && typeof found === "number") {
         // An app that takes PORT at its word listens on the private port itself.
-        if (found === aside) listens ??= Date.now();
+        if (found === aside) onListening();
         else elsewhere.add(found);
       }
     },
@@ -93,12 +100,13 @@ export async function preflight(
 
   let last: Answer | undefined;
   let slowestMs = 0;
+  let soaking: (() => void) | undefined;
   const isGood = async (): Promise<boolean> => {
     const sent = Date.now();
     last = await ask({ ...asked, signal: either });
     signal.throwIfAborted();
     if (fault) throw fault;
-    if ("status" in last) listens ??= Date.now();
+    if ("status" in last) onListening();
     const well = isHealthy(app, last);
     if (well) slowestMs = Math.max(slowestMs, Date.now() - sent);
     return well;
@@ -123,10 +131,11 @@ export async function preflight(
         if (elsewhere.size > 0) throw faults.listensElsewhere(who, port, [...elsewhere]);
         throw faults.neverListened(who, port, app.health.ready, output);
       }
-      await pause(eagerMs, either);
+      await pause(eagerMs, listens === undefined ? AbortSignal.any([either, heard.signal]) : either);
     }
     log.say(`${who} is healthy on a private port after ${Date.now() - began} ms`);
     const soaked = Date.now() + app.health.soak;
+    soaking = stopwatch?.begin();
     for (let bad = 0; Date.now() < soaked; ) {
       bad = (await isGood()) ? 0 : bad + 1;
       if (bad === 2) throw faults.unhealthy(who, app.health.path ?? "/", describe(last as Answer));
@@ -138,6 +147,8 @@ export async function preflight(
   } finally {
     // What it prints and how it ends from here on is of no interest.
     fault = faults.died(who, "");
+    booted?.();
+    soaking?.();
     await end();
   }
 }

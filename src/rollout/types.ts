@@ -1,6 +1,7 @@
 import type { AppConfig } from "../config/schema.js";
 import type { Instance, LogWriter } from "../domain/ports.js";
 import type { Release } from "../domain/release.js";
+import type { Stopwatch } from "../domain/stopwatch.js";
 
 /** A release that is to run, and for which deploy. */
 export interface Target {
@@ -15,6 +16,8 @@ export interface Target {
 export interface StepIo {
   log: LogWriter;
   signal: AbortSignal;
+  /** Runs while something is waited for that is not dropless's doing. */
+  stopwatch?: Stopwatch;
 }
 
 /**

@@ -68,6 +68,7 @@ export async function watch(pm2: Pm2, wanted: readonly Wanted[], target: Target,
         },
         signal,
       });
+    const watched = io.stopwatch?.begin();
     try {
       while (Date.now() < until) {
         await witness.next(Math.max(1, Math.min(250, until - Date.now())), signal);
@@ -75,11 +76,13 @@ export async function watch(pm2: Pm2, wanted: readonly Wanted[], target: Target,
         checkEnded();
         checkAnswers();
       }
+      watched?.();
       // Those that hang are known when their time is up.
       if (asking) await asking.settle();
       signal.throwIfAborted();
       checkAnswers();
     } finally {
+      watched?.();
       if (asking) await asking.stop();
     }
     const now = await pm2.list();

@@ -26,11 +26,15 @@ const log = (text: string): DeployEvent => ({
   deploy: "d1",
   data: { line: 1, text, stream: "stdout", step: "build", time: "" },
 });
-const step = (status: "running" | "succeeded" | "skipped", durationMs?: number): DeployEvent => ({
+const step = (
+  status: "running" | "succeeded" | "skipped",
+  durationMs?: number,
+  ownMs?: number,
+): DeployEvent => ({
   event: "step",
   id: "2",
   deploy: "d1",
-  data: { name: "build", status, durationMs, time: "2026-01-01T00:00:01.000Z" },
+  data: { name: "build", status, durationMs, ownMs, time: "2026-01-01T00:00:01.000Z" },
 });
 const succeeded = deploy({
   status: "succeeded",
@@ -55,16 +59,21 @@ describe("where nobody watches", () => {
     const { t, written } = terminal();
     const view = createView(t);
     view.begin(deploy());
-    for (const event of [step("running"), log("\x1b[31mred\x1b[0m \x1b[2Jgone"), step("succeeded", 4200)])
+    for (const event of [
+      step("running"),
+      log("\x1b[31mred\x1b[0m \x1b[2Jgone"),
+      step("succeeded", 4200, 130),
+    ])
       view.event(event);
-    view.end(succeeded);
+    const steps = [{ name: "build", status: "succeeded", durationMs: 4200, ownMs: 130 } as const];
+    view.end({ ...succeeded, steps });
     expect(written().split("\n")).toEqual([
       '==> deploy d1 of api: ab12cd3 "Fix it"',
       "--> build",
       "    red gone",
-      "<-- build succeeded in 4.2s",
+      "<-- build succeeded in 4.2s (own 0.1s)",
       "",
-      '✔ api is live: ab12cd3 "Fix it" in 10.0s',
+      '✔ api is live: ab12cd3 "Fix it" in 10.0s (own 0.1s)',
       "  release  20260101T000000-ab12cd3",
       "  receipt  90 requests probed, 0 failed, longest gap 40ms",
       "  log      dropless logs d1",

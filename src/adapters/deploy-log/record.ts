@@ -5,7 +5,7 @@ import type { StepName, StepStatus } from "../../domain/step.js";
 /** What happened, before it has a number. */
 export type Entry = { time: string } & (
   | { event: "log"; step: StepName | null; stream: Stream; text: string }
-  | { event: "step"; name: StepName; status: StepStatus; durationMs?: number }
+  | { event: "step"; name: StepName; status: StepStatus; durationMs?: number; ownMs?: number }
   | { event: "status"; status: DeployStatus }
 );
 

@@ -184,9 +184,16 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
         ? Promise.resolve()
         : new Promise((resolve) => roomWaiters.push(resolve)),
     say,
-    step(name, status, durationMs) {
+    step(name, status, durationMs, ownMs) {
       boundary();
-      push({ event: "step", name, status, ...(durationMs !== undefined && { durationMs }), time: time() });
+      push({
+        event: "step",
+        name,
+        status,
+        ...(durationMs !== undefined && { durationMs }),
+        ...(ownMs !== undefined && { ownMs }),
+        time: time(),
+      });
       step = status === "running" ? name : null;
     },
     status(status: DeployStatus) {

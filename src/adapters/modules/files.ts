@@ -78,7 +78,7 @@ export function lookThrough(look: Look): Promise<Seen> {
  */
 export async function copyFolders(
   work: { from: string; to: string; paths: readonly string[]; timeoutMs: number },
-  { log, signal, marker }: WorkIo,
+  { log, signal, marker, stopwatch }: WorkIo,
 ): Promise<void> {
   if (work.paths.length === 0) return;
   // Only GNU's cp knows of references.
@@ -92,6 +92,7 @@ export async function copyFolders(
     log,
     timeoutMs: work.timeoutMs,
     signal,
+    stopwatch,
     marker,
     nice: true,
   });

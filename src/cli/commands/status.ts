@@ -1,6 +1,6 @@
 import type { AppView, DeployView } from "../../http/wire.js";
 import type { Shell } from "../command.js";
-import { ago, bytes, duration, plural, shortRef, shortSha, table } from "../format.js";
+import { ago, bytes, duration, plural, shortRef, shortSha, stepTime, table } from "../format.js";
 import type { Session } from "../session.js";
 import { statusWord } from "../status-word.js";
 import type { Terminal } from "../terminal.js";
@@ -26,8 +26,7 @@ function showDeploy(deploy: DeployView, t: Terminal): void {
     if (step.status === "pending" && deploy.finishedAt) continue;
     const mark = marks[step.status];
     const colour = { succeeded: t.green, failed: t.red, running: t.cyan, pending: t.dim, skipped: t.dim };
-    const lasted = step.durationMs === undefined ? "" : duration(step.durationMs);
-    t.line(`  ${colour[step.status](mark)} ${step.name.padEnd(10)} ${t.dim(lasted)}`.trimEnd());
+    t.line(`  ${colour[step.status](mark)} ${step.name.padEnd(10)} ${t.dim(stepTime(step))}`.trimEnd());
   }
   if (deploy.finishedAt) for (const line of outcomeLines(deploy, t)) t.line(line);
   if (deploy.status === "failed" || deploy.status === "rolled_back" || deploy.status === "rollback_failed")

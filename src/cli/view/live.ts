@@ -1,6 +1,6 @@
 import { type StepName, stepNames } from "../../domain/step.js";
 import type { DeployView } from "../../http/wire.js";
-import { duration, ticking } from "../format.js";
+import { stepTime, ticking } from "../format.js";
 import type { Terminal } from "../terminal.js";
 import { cut, safeLine } from "../text.js";
 import { commitOf, outcomeLines } from "./outcome.js";
@@ -94,8 +94,8 @@ export function createLiveView(t: Terminal, now: () => number = Date.now): View 
       if (event.event === "log") print(`${t.dim("  │")} ${safeLine(event.data.text)}`);
       if (event.event === "status" && deploy) deploy = { ...deploy, status: event.data.status };
       if (event.event === "step") {
-        const { name, status, durationMs, time } = event.data;
-        const lasted = durationMs === undefined ? "" : t.dim(duration(durationMs));
+        const { name, status, time } = event.data;
+        const lasted = t.dim(stepTime(event.data));
         if (status === "running") running = { name, since: Date.parse(time) || now() };
         else if (running?.name === name) running = undefined;
         if (status === "succeeded") print(`${t.green("✔")} ${name.padEnd(10)} ${lasted}`);

@@ -1,5 +1,5 @@
 import type { DeployView } from "../../http/wire.js";
-import { duration, plural, shortSha } from "../format.js";
+import { duration, plural, shortSha, ticking } from "../format.js";
 import type { Terminal } from "../terminal.js";
 import { oneLine } from "../text.js";
 
@@ -7,6 +7,12 @@ const took = (deploy: DeployView): string =>
   deploy.startedAt && deploy.finishedAt
     ? ` in ${duration(Date.parse(deploy.finishedAt) - Date.parse(deploy.startedAt))}`
     : "";
+
+/** Of that, what dropless itself took, beyond the work. */
+function own({ steps }: DeployView): string {
+  const known = steps.flatMap(({ ownMs }) => ownMs ?? []);
+  return known.length > 0 ? ` (own ${ticking(known.reduce((sum, ms) => sum + ms, 0))})` : "";
+}
 
 /** `ab12cd3 "Fix the header"`; empty while only a branch is known. */
 export function commitOf(deploy: DeployView): string {
@@ -28,7 +34,7 @@ function headline(deploy: DeployView, t: Terminal): string {
   const of = commit ? ` ${commit}` : "";
   switch (deploy.status) {
     case "succeeded":
-      return t.green(`✔ ${t.bold(deploy.app)} is live:${of}${took(deploy)}`);
+      return t.green(`✔ ${t.bold(deploy.app)} is live:${of}${took(deploy)}${own(deploy)}`);
     case "skipped":
       return t.cyan(`○ ${t.bold(deploy.app)} needed no deploy`);
     case "canceled":

@@ -1,4 +1,4 @@
-import { duration } from "../format.js";
+import { stepTime } from "../format.js";
 import type { Terminal } from "../terminal.js";
 import { safeLine } from "../text.js";
 import { commitOf, outcomeLines } from "./outcome.js";
@@ -23,7 +23,7 @@ export function createPlainView(t: Terminal): View {
         if (status === "running") t.line(`--> ${name}`);
         // What was skipped before it began is not worth a line.
         if (status === "succeeded" || status === "failed" || (status === "skipped" && open === name))
-          t.line(`<-- ${name} ${status}${durationMs ? ` in ${duration(durationMs)}` : ""}`);
+          t.line(`<-- ${name} ${status}${durationMs ? ` in ${stepTime(event.data)}` : ""}`);
         open = status === "running" ? name : undefined;
       }
     },

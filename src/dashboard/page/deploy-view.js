@@ -3,7 +3,7 @@ import { follow, get } from "./api.js";
 import { byId, h, morph, say } from "./dom.js";
 import { duration, firstLine, receiptText, short, statusLook, triggerWord } from "./format.js";
 import { createLogPanel } from "./log-panel.js";
-import { badge, button, deployLink, fact, isActive, prose, statusBadge, took, when } from "./parts.js";
+import { badge, button, deployLink, fact, isActive, own, prose, statusBadge, took, when } from "./parts.js";
 
 /**
  * @param {{ id: string, line: number, mayDeploy: boolean, onAway(away: boolean): void, onProblem(error: unknown): void }} options
@@ -58,7 +58,7 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
       if (event === "status") deploy.status = data.status;
       const step = event === "step" && deploy.steps.find((/** @type {any} */ one) => one.name === data.name);
       if (step) {
-        Object.assign(step, { status: data.status, durationMs: data.durationMs });
+        Object.assign(step, { status: data.status, durationMs: data.durationMs, ownMs: data.ownMs });
         if (data.status === "running") step.startedAt = data.time;
         say(`Step ${data.name}: ${statusLook(data.status).word}`);
       }
@@ -113,7 +113,7 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
     h(
       "ol",
       { class: "steps" },
-      deploy.steps.map((/** @type {any} */ { name, status, startedAt, durationMs }) => {
+      deploy.steps.map((/** @type {any} */ { name, status, startedAt, durationMs, ownMs }) => {
         const look = statusLook(status);
         const first = firstLines.get(name);
         const ms =
@@ -128,7 +128,14 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
           h("span", { class: "sign", "aria-hidden": "true" }, look.sign),
           first ? h("a", { href: deployLink(id, first) }, name) : h("span", null, name),
           h("span", { class: "visually-hidden" }, look.word),
-          h("span", { class: "faint" }, status === "skipped" ? "skipped" : duration(ms)),
+          h(
+            "span",
+            {
+              class: "faint",
+              title: ownMs === undefined ? null : `${duration(ownMs)} of it dropless itself`,
+            },
+            status === "skipped" ? "skipped" : duration(ms),
+          ),
         );
       }),
     );
@@ -231,7 +238,7 @@ function facts(deploy) {
       " · ",
       when(createdAt),
     ),
-    deploy.startedAt && fact(isActive(deploy) ? "Running for" : "Took", took(deploy)),
+    deploy.startedAt && fact(isActive(deploy) ? "Running for" : "Took", took(deploy), own(deploy)),
     release && fact("Release", h("code", null, release)),
     previous && fact("Before it", h("code", null, previous)),
     attempt > 1 && fact("Attempt", attempt),

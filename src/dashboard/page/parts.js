@@ -37,6 +37,13 @@ export function took({ startedAt, finishedAt }) {
   return duration((finishedAt ? Date.parse(finishedAt) : Date.now()) - Date.parse(startedAt));
 }
 
+/** Of that, what dropless itself took, beyond commands, boots and waits; empty where it is not known. @param {any} deploy */
+export function own({ steps }) {
+  const known = steps.filter((/** @type {any} */ { ownMs }) => ownMs !== undefined);
+  const sum = known.reduce((/** @type {number} */ all, /** @type {any} */ { ownMs }) => all + ownMs, 0);
+  return known.length > 0 ? ` (own ${duration(sum)})` : "";
+}
+
 /** @param {string} action @param {string} label @param {Record<string, string | undefined>} [more] */
 export const button = (action, label, more) =>
   h("button", { type: "button", "data-action": action, "data-key": action, ...more }, label);
