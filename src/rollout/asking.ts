@@ -33,11 +33,12 @@ export function startAsking(app: AppConfig, options: AskingOptions): Asking {
   const over = new AbortController();
   const enough = new AbortController();
   const dropped = AbortSignal.any([options.signal, over.signal]);
-  setMaxListeners(0, dropped);
+  const asksNoMore = AbortSignal.any([dropped, enough.signal]);
+  setMaxListeners(0, dropped, asksNoMore);
   const open = new Set<Promise<void>>();
 
   const asker = async () => {
-    while (!dropped.aborted && !enough.signal.aborted) {
+    while (!asksNoMore.aborted) {
       let pause = 0;
       const asking = ask({ ...asked, headers, signal: dropped }).then((answer) => {
         if (dropped.aborted) return;
@@ -47,7 +48,7 @@ export function startAsking(app: AppConfig, options: AskingOptions): Asking {
       open.add(asking);
       void asking.finally(() => open.delete(asking));
       await Promise.race([asking, sleep(hangsMs)]);
-      await sleep(pause);
+      await sleep(pause, undefined, { signal: asksNoMore }).catch(() => {});
       while (open.size >= openAtMost && !dropped.aborted) await Promise.race(open);
     }
   };

@@ -53,6 +53,7 @@ export async function preflight(
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
   const heard = new AbortController();
+  const news = AbortSignal.any([either, heard.signal]);
   const booted = stopwatch?.begin();
   const onListening = () => {
     listens ??= Date.now();
@@ -131,7 +132,7 @@ export async function preflight(
         if (elsewhere.size > 0) throw faults.listensElsewhere(who, port, [...elsewhere]);
         throw faults.neverListened(who, port, app.health.ready, output);
       }
-      await pause(eagerMs, listens === undefined ? AbortSignal.any([either, heard.signal]) : either);
+      await pause(eagerMs, listens === undefined ? news : either);
     }
     log.say(`${who} is healthy on a private port after ${Date.now() - began} ms`);
     const soaked = Date.now() + app.health.soak;

@@ -19,13 +19,19 @@ async function choose({ git, recorder }: Context): Promise<string> {
 async function standing({ app, git, recorder }: Context, sha: string) {
   const { live, left } = recorder.app();
   const { trigger, repeats } = recorder.deploy;
-  const files = live && app.watch ? await git.changedFiles(live.sha, sha) : undefined;
+  const contains = (outer?: { sha: string }) => outer !== undefined && git.contains(outer.sha, sha);
+  const [files, head, inLive, inLeft] = await Promise.all([
+    live && app.watch ? git.changedFiles(live.sha, sha) : undefined,
+    git.head(),
+    contains(live),
+    contains(left),
+  ]);
   return {
     byPerson: isByPerson(trigger),
     sha,
-    head: await git.head(),
-    live: live && { sha: live.sha, contains: await git.contains(live.sha, sha) },
-    left: left && { ...left, contains: await git.contains(left.sha, sha) },
+    head,
+    live: live && { sha: live.sha, contains: inLive },
+    left: left && { ...left, contains: inLeft },
     repeats,
     touches: files === undefined || isWatched(app.watch, files),
   };
@@ -38,10 +44,10 @@ async function run(context: Context): Promise<StepResult> {
   log.say(`Fetching ${app.branch}`);
   await git.fetch(io(context));
   const sha = await choose(context);
-  const commit = await git.commit(sha);
+  const [commit, facts] = await Promise.all([git.commit(sha), standing(context, sha)]);
   recorder.commit(commit);
   log.say(`Commit ${sha.slice(0, 7)} by ${commit.author}: ${commit.message.split("\n", 1)[0]}`);
-  const reason = whyNot(await standing(context, sha));
+  const reason = whyNot(facts);
   if (reason) return { skip: { ...reason, step: "fetch" } };
   const release = releases.create(sha, (name) => recorder.release(name));
   await git.checkout(sha, release.path, io(context));
