@@ -62,7 +62,7 @@ async function demandRoom(path: string, bytes: number): Promise<void> {
 }
 
 /** Appends all of `data` behind `size`, or nothing of it. */
-export async function append(path: string, size: number, data: string): Promise<void> {
+export async function append(path: string, size: number, data: Buffer): Promise<void> {
   await demandRoom(path, data.length);
   const file = await open(path, "a", 0o600);
   try {

@@ -52,7 +52,13 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
   let gathering = true;
   const roomWaiters: (() => void)[] = [];
 
-  const time = (): string => new Date(now()).toISOString();
+  // A flood has many lines in each millisecond.
+  let clock = { at: Number.NaN, text: "" };
+  const time = (): string => {
+    const at = now();
+    if (at !== clock.at) clock = { at, text: new Date(at).toISOString() };
+    return clock.text;
+  };
   const cost = (entry: Entry): number => 120 + (entry.event === "log" ? entry.text.length : 0);
 
   function push(entry: Entry): void {
@@ -100,7 +106,7 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
     overflow.release();
   }
 
-  function takeBatch(from: Place): { entries: Entry[]; data: string; after: Place } {
+  function takeBatch(from: Place): { entries: Entry[]; data: Buffer; after: Place } {
     const after = { ...from };
     let data = "";
     let count = 0;
@@ -111,7 +117,7 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
       data += toRecord(after, entry);
       count++;
     }
-    return { entries: pending.slice(0, count), data, after };
+    return { entries: pending.slice(0, count), data: Buffer.from(data), after };
   }
 
   async function goOn(): Promise<Place> {
@@ -126,7 +132,7 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
     const { entries, data, after } = takeBatch(from);
     await slot(() => append(path, size, data));
     place = after;
-    size += Buffer.byteLength(data);
+    size += data.length;
     pending = pending.slice(entries.length);
     for (const entry of entries) pendingBytes -= cost(entry);
     grown(size);
