@@ -16,6 +16,13 @@ const lookMs = 250;
 // The shell's own /proc/self is the process that becomes the command. Of the session it is the first.
 const politely = `echo 700 2>/dev/null >/proc/self/oom_score_adj; echo ${niceLevel} 2>/dev/null >/proc/self/autogroup; exec nice -n ${niceLevel} "$@"`;
 
+/**
+ * After a piece smaller than this (bytes), what comes next is left to gather for a moment (milliseconds): a build that
+ * writes each line by itself would else be read line by line.
+ */
+const smallPiece = 16_384;
+const gatherMs = 1;
+
 interface Flow {
   chunks: number;
   /** The log has not taken what it got yet. */
@@ -30,6 +37,7 @@ async function pour(from: Readable, stream: "stdout" | "stderr", log: CommandOpt
     flow.waits = true;
     await log.drained();
     flow.waits = false;
+    if (chunk.length < smallPiece) await sleep(gatherMs);
   }
 }
 
