@@ -91,7 +91,6 @@ export async function runCommand(options: CommandOptions): Promise<void> {
   const [file, ...args] = options.nice ? (["/bin/sh", "-c", politely, "sh", ...argv] as const) : argv;
   const kept = keep([file, ...args]);
   demandDescriptors();
-  const finished = options.stopwatch?.begin();
   const child = spawn(kept?.file ?? file, kept?.args ?? args, {
     cwd,
     env: { ...options.env, [markerName]: marker },
@@ -99,6 +98,7 @@ export async function runCommand(options: CommandOptions): Promise<void> {
     ...(kept && { argv0: keeperName }),
     stdio: ["ignore", "pipe", "pipe", kept ? "pipe" : "ignore"],
   });
+  const finished = options.stopwatch?.begin();
   const [stdout, stderr] = [child.stdout as Readable, child.stderr as Readable];
   let error: Error | undefined;
   const ended = new Promise<End>((resolve) => {

@@ -133,8 +133,9 @@ export function createGit(options: GitOptions): Git {
         }
         io.log.say(`Fetching failed (${verdict.words}); trying again in ${wait / 1000} s`);
         const waited = options.stopwatch?.begin();
-        await sleep(wait, undefined, { signal: io.signal }).catch(() => io.signal.throwIfAborted());
-        waited?.();
+        await sleep(wait, undefined, { signal: io.signal })
+          .catch(() => io.signal.throwIfAborted())
+          .finally(waited);
       }
     }
   };

@@ -95,9 +95,7 @@ export function createEngine(
   const run = createPipeline({
     apps: config.apps,
     stopwatch,
-    git: byApp((app) =>
-      createGit({ app, env: process.env, timeoutMs: app.timeouts.fetch, stopwatch }),
-    ),
+    git: byApp((app) => createGit({ app, env: process.env, timeoutMs: app.timeouts.fetch, stopwatch })),
     releases,
     builds: byApp((app) => createBuilds({ app, releases: releases(app) })),
     modules: byApp((app) => createModules({ app })),

@@ -54,7 +54,7 @@ export async function preflight(
   const either = AbortSignal.any([signal, over.signal]);
   const heard = new AbortController();
   const news = AbortSignal.any([either, heard.signal]);
-  const booted = stopwatch?.begin();
+  let booted: (() => void) | undefined;
   const onListening = () => {
     listens ??= Date.now();
     booted?.();
@@ -98,6 +98,7 @@ export async function preflight(
       over.abort();
     },
   });
+  booted = stopwatch?.begin();
 
   let last: Answer | undefined;
   let slowestMs = 0;
