@@ -9,8 +9,9 @@ import type { StartProbe } from "../rollout/types.js";
 const everyMs = 50;
 
 /**
- * Asks the app from outside, as its users do, every other request over a connection that is kept. Nothing is counted
- * before the first good answer when nothing was live: the app of a first deploy cannot fail anybody yet.
+ * Asks the app from outside, as its users do, every other request over a connection that is kept. No failure is counted
+ * of what was asked before the first question with a good answer, whenever it is known: the app of a first deploy cannot
+ * fail anybody yet.
  */
 export const startProbe: StartProbe = (app, log) => {
   const receipt: Receipt = { probes: 0, failed: 0, maxGapMs: 0 };
@@ -18,6 +19,8 @@ export const startProbe: StartProbe = (app, log) => {
   if (port === undefined) return { stop: async () => receipt };
 
   let lastGood: number | undefined;
+  /** Number of the earliest question that got a good answer. */
+  let firstServed = Number.POSITIVE_INFINITY;
   let stopped = false;
   let sent = 0;
   const open = new Set<Promise<void>>();
@@ -25,9 +28,10 @@ export const startProbe: StartProbe = (app, log) => {
   const kept = { keepAlive: true, maxSockets: 1 };
   const agents = { plain: new Agent(kept), tls: new TlsAgent(kept) };
 
-  const count = (good: boolean, why: string) => {
+  const count = (number: number, good: boolean, why: string) => {
     const now = performance.now();
-    if (lastGood === undefined && !good) return;
+    if (good) firstServed = Math.min(firstServed, number);
+    if (number < firstServed) return;
     receipt.probes++;
     if (!good) {
       receipt.failed++;
@@ -39,9 +43,10 @@ export const startProbe: StartProbe = (app, log) => {
   };
 
   const probe = async () => {
-    const answer = await (sent++ % 2 === 0 ? ask(asked) : ask({ ...asked, agents }));
+    const number = sent++;
+    const answer = await (number % 2 === 0 ? ask(asked) : ask({ ...asked, agents }));
     if (stopped && "error" in answer) return;
-    count(isHealthy(app, answer), "status" in answer ? `answered ${answer.status}` : answer.error);
+    count(number, isHealthy(app, answer), "status" in answer ? `answered ${answer.status}` : answer.error);
   };
 
   const timer = setInterval(() => {

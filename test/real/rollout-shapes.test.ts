@@ -237,7 +237,7 @@ test("an app that speaks TLS itself, or listens on one other address, is proven,
       const probe = startProbe(app, io.log);
       await bench.rollout.converge(target, io);
       await bench.rollout.watch(target, io);
-      expect(await probe.stop(), `${name}${again}`).toMatchObject({ failed: 0 });
+      expect(await probe.stop(), `${name}${again}: ${io.log.text()}`).toMatchObject({ failed: 0 });
       expect(await shown(app)).toEqual([`api 0 ${name}${again} online`, `api 1 ${name}${again} online`]);
     }
   }
