@@ -20,10 +20,14 @@ export function createDiskWatch({ file, onReplaced, everyMs = 2_000 }: Deps) {
   const own: Stats = statSync(file);
   let timer: NodeJS.Timeout | undefined;
 
-  /** Nothing there is a disk that is not back yet: the empty folder that it is mounted on is no data folder. */
+  /** Nothing there, or a disk that answers with errors, is one that is not back yet. */
   function isReplaced(): boolean {
-    const now = statSync(file, { throwIfNoEntry: false });
-    return now !== undefined && (now.dev !== own.dev || now.ino !== own.ino);
+    try {
+      const now = statSync(file);
+      return now.dev !== own.dev || now.ino !== own.ino;
+    } catch {
+      return false;
+    }
   }
 
   function works(): void {
@@ -32,12 +36,7 @@ export function createDiskWatch({ file, onReplaced, everyMs = 2_000 }: Deps) {
   }
 
   function look(): void {
-    try {
-      if (!isReplaced()) return;
-    } catch {
-      // A disk that answers with errors is not back either.
-      return;
-    }
+    if (!isReplaced()) return;
     works();
     onReplaced(
       new Fault(
