@@ -1,9 +1,11 @@
-import { Agent } from "node:http";
 import { Agent as TlsAgent } from "node:https";
 import { performance } from "node:perf_hooks";
 import type { Receipt } from "../domain/receipt.js";
 import { ask, isHealthy, question } from "../rollout/ask.js";
 import type { StartProbe } from "../rollout/types.js";
+
+/** Not imported: as in rollout/ask.ts. */
+const { Agent } = process.getBuiltinModule("node:http");
 
 /** Milliseconds between two requests; each is sent on time, whatever the ones before it do. */
 const everyMs = 50;

@@ -1,7 +1,9 @@
-import { STATUS_CODES } from "node:http";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { Fault } from "../domain/fault.js";
 import type { Problem } from "./wire.js";
+
+/** Not imported: as in rollout/ask.ts. */
+const { STATUS_CODES } = process.getBuiltinModule("node:http");
 
 /** The status of each code that a request can be answered with; anything else is a bug (500). */
 const statusOf = new Map<string, number>(

@@ -1,7 +1,10 @@
-import { type Agent, request } from "node:http";
+import type { Agent } from "node:http";
 import { request as requestTls, type Agent as TlsAgent } from "node:https";
 import type { AppConfig } from "../config/schema.js";
 import { listeners } from "./listeners.js";
+
+/** Not imported: on Node 22 and later that loads its whole `fetch` for the names beside, 7 MB that nobody uses. */
+const { request } = process.getBuiltinModule("node:http");
 
 /** Which instance answers is known by this header: the preload reports requests that carry the app's probe key. */
 export const probeHeader = "x-dropless-probe";
