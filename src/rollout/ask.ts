@@ -119,8 +119,8 @@ export async function ask(question: Question): Promise<Answer> {
     const answer = await askAt(host, question);
     if (!isRefused(answer)) return answer;
   }
-  if (!way.found || Date.now() - way.lookedAt >= lookMs) {
-    way.lookedAt = Date.now();
+  if (!way.found || performance.now() - way.lookedAt >= lookMs) {
+    way.lookedAt = performance.now();
     way.found = listeners(port);
   }
   for (const host of await way.found) {

@@ -35,7 +35,9 @@ const askers = 4;
 function ended(process: Pm2Process, witness: Witness): Fault | undefined {
   const sighting = witness.of(process.pmId);
   const stuck =
-    !sighting.listens && sighting.threwAt !== undefined && Date.now() - sighting.threwAt > faults.stuckMs;
+    !sighting.listens &&
+    sighting.threwAt !== undefined &&
+    performance.now() - sighting.threwAt > faults.stuckMs;
   if (!sighting.ended && !stuck) return undefined;
   return sighting.listens
     ? faults.died(label(process), sighting.output)
@@ -54,9 +56,9 @@ async function confirm(pm2: Pm2, batch: Batch, witness: Witness): Promise<void> 
 }
 
 async function staysOnline(pm2: Pm2, batch: Batch, witness: Witness): Promise<void> {
-  const until = Date.now() + Math.max(1000, batch.app.health.soak);
-  while (Date.now() < until && !batch.signal.aborted) {
-    await witness.next(Math.min(lookMs, until - Date.now()), batch.signal);
+  const until = performance.now() + Math.max(1000, batch.app.health.soak);
+  while (performance.now() < until && !batch.signal.aborted) {
+    await witness.next(Math.min(lookMs, until - performance.now()), batch.signal);
     for (const process of batch.processes) {
       const fault = ended(process, witness);
       if (fault) throw fault;
@@ -80,7 +82,7 @@ interface Score {
  */
 async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<void> {
   const { app, processes, signal } = batch;
-  const until = Date.now() + app.health.ready;
+  const until = performance.now() + app.health.ready;
   const scores = new Map<number, Score>(
     processes.map(({ pmId }) => [pmId, { healthy: 0, bad: 0, counted: 0 }]),
   );
@@ -94,7 +96,7 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
     score.healthy = good ? score.healthy + 1 : 0;
     score.bad = good ? 0 : score.bad + 1;
     const since = witness.of(process.pmId).listensSince ?? until - app.health.ready;
-    if (score.bad >= 2 && Date.now() - since > batch.warmUpMs) {
+    if (score.bad >= 2 && performance.now() - since > batch.warmUpMs) {
       fault ??= faults.unhealthy(label(process), app.health.path ?? "/", describe(answer));
     }
   };
@@ -106,12 +108,14 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
       score.counted = answers.length;
       fault ??= ended(process, witness);
       const silentMs =
-        answers.length > 0 ? 0 : Date.now() - (witness.of(process.pmId).listensSince ?? Date.now());
+        answers.length > 0
+          ? 0
+          : performance.now() - (witness.of(process.pmId).listensSince ?? performance.now());
       if (silentMs > batch.silentMs && mute() === undefined) {
         fault ??= faults.unhealthy(
           label(process),
           app.health.path ?? "/",
-          `had no answer for ${silentMs} ms`,
+          `had no answer for ${Math.round(silentMs)} ms`,
         );
       }
     }
@@ -140,7 +144,7 @@ async function answersWell(pm2: Pm2, batch: Batch, witness: Witness): Promise<vo
       if (processes.every(({ pmId }) => witness.of(pmId).listens)) booted?.();
       signal.throwIfAborted();
       if (fault) throw fault;
-      if (Date.now() > until) throw late(batch, witness, scores);
+      if (performance.now() > until) throw late(batch, witness, scores);
       await witness.next(lookMs, signal);
     }
   } finally {
@@ -191,18 +195,18 @@ export async function survey(
   witness: Witness,
   { probeKey, signal }: { probeKey: string; signal: AbortSignal },
 ): Promise<void> {
-  const until = Date.now() + surveyMs;
+  const until = performance.now() + surveyMs;
   const isDone = () => processes.every(({ pmId }) => witness.of(pmId).answers.length >= 2);
   const asking = startAsking(app, { probeKey, askers, pause: () => 10, onAnswer: () => {}, signal });
-  while (!isDone() && Date.now() < until && !signal.aborted) {
-    await witness.next(Math.max(1, until - Date.now()), signal);
+  while (!isDone() && performance.now() < until && !signal.aborted) {
+    await witness.next(Math.max(1, until - performance.now()), signal);
   }
   await asking.stop();
 }
 
 /** Resolves when the port answers healthily again, `health.ready` is over, or `signal` aborts. */
 export async function answers(app: AppConfig, signal?: AbortSignal): Promise<void> {
-  const until = Date.now() + app.health.ready;
+  const until = performance.now() + app.health.ready;
   const asked = question(app, app.port as number);
-  while (!signal?.aborted && Date.now() < until && !isHealthy(app, await ask(asked))) await sleep(50);
+  while (!signal?.aborted && performance.now() < until && !isHealthy(app, await ask(asked))) await sleep(50);
 }

@@ -56,7 +56,7 @@ export async function preflight(
   const news = AbortSignal.any([either, heard.signal]);
   let booted: (() => void) | undefined;
   const onListening = () => {
-    listens ??= Date.now();
+    listens ??= performance.now();
     booted?.();
     heard.abort();
   };
@@ -78,7 +78,7 @@ export async function preflight(
     marker: deploy,
     onOutput(stream, text) {
       output = (output + text).slice(-64 * 1024);
-      if (stream === "stderr" && text.includes("UnhandledPromiseRejection")) rejectedAt ??= Date.now();
+      if (stream === "stderr" && text.includes("UnhandledPromiseRejection")) rejectedAt ??= performance.now();
       log.write(stream, text);
     },
     onMessage({ type, data }) {
@@ -104,30 +104,34 @@ export async function preflight(
   let slowestMs = 0;
   let soaking: (() => void) | undefined;
   const isGood = async (): Promise<boolean> => {
-    const sent = Date.now();
+    const sent = performance.now();
     last = await ask({ ...asked, signal: either });
     signal.throwIfAborted();
     if (fault) throw fault;
     if ("status" in last) onListening();
     const well = isHealthy(app, last);
-    if (well) slowestMs = Math.max(slowestMs, Date.now() - sent);
+    if (well) slowestMs = Math.max(slowestMs, performance.now() - sent);
     return well;
   };
 
   try {
-    const began = Date.now();
+    const began = performance.now();
     let warmUp: number | undefined;
     for (let healthy = 0; healthy < app.health.successes; ) {
       if (await isGood()) {
         healthy++;
-        warmUp ??= Date.now() - (listens ?? began);
+        warmUp ??= performance.now() - (listens ?? began);
         continue;
       }
       healthy = 0;
-      if (listens === undefined && rejectedAt !== undefined && Date.now() - rejectedAt > faults.stuckMs) {
+      if (
+        listens === undefined &&
+        rejectedAt !== undefined &&
+        performance.now() - rejectedAt > faults.stuckMs
+      ) {
         throw faults.crashedAtBoot(who, output);
       }
-      if (Date.now() - began > app.health.ready) {
+      if (performance.now() - began > app.health.ready) {
         if (listens !== undefined)
           throw faults.unhealthy(who, app.health.path ?? "/", describe(last as Answer));
         if (elsewhere.size > 0) throw faults.listensElsewhere(who, port, [...elsewhere]);
@@ -135,13 +139,13 @@ export async function preflight(
       }
       await pause(eagerMs, listens === undefined ? news : either);
     }
-    log.say(`${who} is healthy on a private port after ${Date.now() - began} ms`);
-    const soaked = Date.now() + app.health.soak;
+    log.say(`${who} is healthy on a private port after ${Math.round(performance.now() - began)} ms`);
+    const soaked = performance.now() + app.health.soak;
     soaking = stopwatch?.begin();
-    for (let bad = 0; Date.now() < soaked; ) {
+    for (let bad = 0; performance.now() < soaked; ) {
       bad = (await isGood()) ? 0 : bad + 1;
       if (bad === 2) throw faults.unhealthy(who, app.health.path ?? "/", describe(last as Answer));
-      await pause(Math.min(soakMs, soaked - Date.now()), either);
+      await pause(Math.min(soakMs, soaked - performance.now()), either);
       signal.throwIfAborted();
       if (fault) throw fault;
     }

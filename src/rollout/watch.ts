@@ -21,7 +21,7 @@ const ending = ({ number, name }: Pm2Process, output: string): string => {
 export async function watch(pm2: Pm2, wanted: readonly Wanted[], target: Target, io: StepIo): Promise<void> {
   const { app } = target;
   const { signal } = io;
-  const until = Date.now() + app.health.watch;
+  const until = performance.now() + app.health.watch;
   const names = wanted.map(({ name }) => name);
   const witness = await createWitness(pm2, names, io.log);
   try {
@@ -70,8 +70,8 @@ export async function watch(pm2: Pm2, wanted: readonly Wanted[], target: Target,
       });
     const watched = io.stopwatch?.begin();
     try {
-      while (Date.now() < until) {
-        await witness.next(Math.max(1, Math.min(250, until - Date.now())), signal);
+      while (performance.now() < until) {
+        await witness.next(Math.max(1, Math.min(250, until - performance.now())), signal);
         signal.throwIfAborted();
         checkEnded();
         checkAnswers();

@@ -62,7 +62,7 @@ export async function createWitness(
   const onMessage = (sighting: Sighting, type: string, data: Record<string, unknown>) => {
     if (type === "dropless:listening") {
       sighting.listens = true;
-      sighting.listensSince ??= Date.now();
+      sighting.listensSince ??= performance.now();
       if (typeof data.joined === "string") sighting.joined = data.joined;
     } else if (type === "dropless:listening-elsewhere") {
       if (typeof data.port === "number") sighting.elsewhere.add(data.port);
@@ -77,7 +77,7 @@ export async function createWitness(
       sighting.output = (sighting.output + event.text).slice(-keptOutput);
       if (followed.has(event.pmId)) log.write(event.stream, event.text);
     } else if (event.kind === "exception") {
-      sighting.threwAt ??= Date.now();
+      sighting.threwAt ??= performance.now();
     } else if (event.kind === "message") {
       onMessage(sighting, event.type, (event.data ?? {}) as Record<string, unknown>);
     } else if (/^(exit|restart|restart overlimit)$/.test(event.event)) {

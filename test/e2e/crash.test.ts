@@ -13,20 +13,22 @@ describe("promise 3: nothing acknowledged is lost", () => {
   let repo: Repo;
   let port: number;
   let root: string;
+  let block: Record<string, unknown>;
 
   beforeAll(async () => {
     // A short grace, so that the polite stop hands the deploy over instead of finishing it.
     host = await createHost({ env: { DROPLESS_STOP_GRACE_MS: "1500" } });
     port = await freePort();
     repo = createRepo(host.dir, "api");
-    root = host.addApp("api", {
+    block = {
       repository: repo.url,
       port,
       install: "echo install >> ../../ran",
       build: "echo build >> ../../ran",
       migrate: "true",
       pm2: { script: "server.js", instances: 2 },
-    });
+    };
+    root = host.addApp("api", block);
     await host.start();
     const sha = repo.commit(appFiles({ kind: "http-close", release: "v0", port }), "v0");
     expect(await host.deploy(repo.fullName, sha)).toMatchObject({ status: "succeeded" });
@@ -130,5 +132,50 @@ describe("promise 3: nothing acknowledged is lost", () => {
       true,
       true,
     ]);
+  });
+
+  it("a clock that goes a day forward and two back in the middle of a deploy changes nothing", async () => {
+    // The daemon's own clock: the machine's is everybody's.
+    const hours = join(host.dir, "hours");
+    const clock = join(host.dir, "clock.mjs");
+    writeFileSync(hours, "0");
+    writeFileSync(
+      clock,
+      `import { readFileSync } from "node:fs";
+       const real = Date.now;
+       const now = () => real() + Number(readFileSync(${JSON.stringify(hours)})) * 3600000;
+       globalThis.Date = new Proxy(Date, {
+         get: (date, key) => (key === "now" ? now : Reflect.get(date, key)),
+         construct: (date, args) => (args.length > 0 ? new date(...args) : new date(now())),
+       });`,
+    );
+    await host.stop();
+    // A watch that is long enough to be met in it.
+    host.addApp("api", {
+      ...block,
+      health: { path: "/", successes: 2, soak: "300ms", watch: "4s", ready: "20s" },
+    });
+    Object.assign(host.env, { NODE_OPTIONS: `--import ${clock}` });
+    await host.start();
+    const load = await startLoad({ port, clients: 8 });
+    const sha = repo.commit(appFiles({ kind: "http-close", release: "timeless", port }), "timeless");
+    const { id } = (await host.push(repo.fullName, sha)).body;
+    expect(await host.reached(id, "preflight")).toBe(true);
+    writeFileSync(hours, "24");
+    expect(await host.reached(id, "watch")).toBe(true);
+    writeFileSync(hours, "-24");
+    const ended = await host.ended(id);
+    expect(ended, host.output.slice(-20).join("\n")).toMatchObject({ status: "succeeded" });
+    expect(ended.steps.every(({ durationMs = 0 }) => durationMs >= 0)).toBe(true);
+    // And back again while the daemon is away.
+    await host.stop();
+    delete host.env.NODE_OPTIONS;
+    await host.start();
+    const next = repo.commit(appFiles({ kind: "http-close", release: "present", port }), "present");
+    const last = await host.deploy(repo.fullName, next);
+    expect(last).toMatchObject({ status: "succeeded" });
+    const { body } = await host.call<{ deploys: { id: string }[] }>("GET", "/deploys?limit=2");
+    expect(body.deploys.map((one) => one.id)).toEqual([last.id, id]);
+    expect((await load.stop()).failures).toEqual([]);
   });
 });

@@ -95,6 +95,7 @@ export async function endOrphans(pm2Home: string): Promise<void> {
     }
   };
   for (const pid of left()) send(pid, "SIGINT");
-  for (const until = Date.now() + goneMs; left().length > 0 && Date.now() < until; ) await sleep(50);
+  for (const until = performance.now() + goneMs; left().length > 0 && performance.now() < until; )
+    await sleep(50);
   for (const pid of left()) send(pid, "SIGKILL");
 }

@@ -111,7 +111,8 @@ export function createPm2({ pm2Home, deadlineMs = 20_000, idleMs = 60_000 }: Pm2
   /** Starts God where none runs; undefined when one does. Gives the number of processes it brought back. */
   async function launchGod(): Promise<number | undefined> {
     // After a crash its service manager may be about to start it again; two at once lose each other's apps.
-    for (const until = Date.now() + graceMs; crashed(pm2Home) && Date.now() < until; ) await sleep(50);
+    for (const until = performance.now() + graceMs; crashed(pm2Home) && performance.now() < until; )
+      await sleep(50);
     if (findGod(pm2Home)) return undefined;
     await endOrphans(pm2Home);
     const restored = await workerFor(0).call("launch", [], 60_000);
