@@ -52,8 +52,15 @@ const { values, positionals } = parseArgs({
     json: { type: "string", default: join(out, "bench.json") },
     markdown: { type: "string", default: join(out, "bench.md") },
     tiny: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
   },
 });
+if (values.help) {
+  process.stdout.write(
+    `npm run bench -- [NAME…] [--runs 5] [--json FILE] [--markdown FILE] [--tiny]\nNames: ${known.join(", ")}\n`,
+  );
+  process.exit(0);
+}
 const runs = Number(values.runs);
 const strange = positionals.filter((name) => !known.includes(name));
 if (strange.length > 0 || !Number.isInteger(runs) || runs < 1) {
