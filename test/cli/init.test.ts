@@ -34,20 +34,14 @@ function checkout(): string {
   return cwd;
 }
 
+/** The configuration of one app, of the checkout itself. */
+const initApi = (cwd: string) =>
+  run(cwd, "init", "--repository", cwd, "--app", "api", "--root", join(cwd, "api"), "--json");
+
 describe("dropless init", () => {
   it("writes a configuration in which check finds no fault, and a secret of its own", async () => {
     const cwd = checkout();
-    const made = await run(
-      cwd,
-      "init",
-      "--repository",
-      cwd,
-      "--app",
-      "api",
-      "--root",
-      join(cwd, "api"),
-      "--json",
-    );
+    const made = await initApi(cwd);
     expect(made).toMatchObject({ code: 0, err: "" });
     const { secret, secretFile } = JSON.parse(made.out);
     expect(secret).toMatch(/^[0-9a-f]{64}$/);
@@ -77,17 +71,7 @@ describe("dropless init", () => {
   ])("has PM2 start what `npm start` starts: %j", async (manifest, script) => {
     const cwd = checkout();
     writeFileSync(join(cwd, "package.json"), JSON.stringify(manifest));
-    const made = await run(
-      cwd,
-      "init",
-      "--repository",
-      cwd,
-      "--app",
-      "api",
-      "--root",
-      join(cwd, "api"),
-      "--json",
-    );
+    const made = await initApi(cwd);
     expect(made).toMatchObject({ code: 0, err: "" });
     expect(readFileSync(join(cwd, "dropless.yaml"), "utf8")).toContain(`script: ${script},`);
   });
