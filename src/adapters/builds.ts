@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { AppConfig } from "../config/schema.js";
 import type { Builds, Releases } from "../pipeline/ports.js";
@@ -22,35 +22,47 @@ export function createBuilds(deps: {
         .map((name) => releases.find(name))
         .find((found) => found !== undefined);
       if (!from) return undefined;
+      const aside = join(release.path, ".dropless", "copy");
+      const unfit = new AbortController();
       try {
         const since = lstatSync(join(from.path, ".dropless", "built")).ctimeMs;
         const entries = readdirSync(from.path).filter((name) => name !== ".dropless");
-        const seen = await lookThrough({
-          roots: [from.path],
-          folders: entries,
-          skip: linked,
-          place: from.path,
-          since,
-        });
-        const named = seen.texts.find((path) => !inModules(path));
-        const why =
-          (seen.changed && `${seen.changed} was written since it was built`) ??
-          ((seen.bound ?? named) && `${seen.bound ?? named} fits that release only`);
+        const look = async () => {
+          const seen = await lookThrough({
+            roots: [from.path],
+            folders: entries,
+            skip: linked,
+            place: from.path,
+            since,
+          });
+          const named = seen.texts.find((path) => !inModules(path));
+          const why =
+            (seen.changed && `${seen.changed} was written since it was built`) ??
+            ((seen.bound ?? named) && `${seen.bound ?? named} fits that release only`);
+          if (why) unfit.abort();
+          return { why, texts: seen.texts };
+        };
+        // Aside, since nobody knows yet whether it may be used.
+        const copy = async () => {
+          await removeTree(aside);
+          mkdirSync(aside, { recursive: true });
+          const signal = AbortSignal.any([io.signal, unfit.signal]);
+          const work = { from: from.path, to: aside, paths: entries, timeoutMs: app.timeouts.install };
+          await copyFolders(work, { ...io, signal }).catch((error: unknown) => {
+            if (!unfit.signal.aborted) throw error;
+          });
+        };
+        const [looked, copied] = await Promise.allSettled([look(), copy()]);
+        if (looked.status === "rejected") throw looked.reason;
+        if (copied.status === "rejected") throw copied.reason;
+        const { why, texts } = looked.value;
         if (why) {
           io.log.say(`Release ${from.name} has the same content, but ${why}`);
           return undefined;
         }
         for (const name of entries) await removeTree(join(release.path, name));
-        await copyFolders(
-          {
-            from: from.path,
-            to: release.path,
-            paths: entries,
-            timeoutMs: app.timeouts.install,
-          },
-          io,
-        );
-        for (const text of seen.texts)
+        for (const name of entries) renameSync(join(aside, name), join(release.path, name));
+        for (const text of texts)
           if (existsSync(join(release.path, text)))
             replacePlace(join(release.path, text), from.path, release.path);
         return from.name;
@@ -58,6 +70,8 @@ export function createBuilds(deps: {
         io.signal.throwIfAborted();
         io.log.say(`Note: the build of ${from.name} is not used again: ${(error as Error).message}`);
         return undefined;
+      } finally {
+        await removeTree(aside).catch(() => {});
       }
     },
   };

@@ -87,7 +87,9 @@ export function createGitRun(gitDir: string, env: NodeJS.ProcessEnv, stopwatch?:
       },
     });
     let said = 0;
-    git.outputHandler((_command, _stdout, stderr) => {
+    git.outputHandler((_command, stdout, stderr) => {
+      // When a command has said nothing, simple-git waits 50 ms more for what may come; its output has ended, though.
+      stdout.once("end", () => stdout.emit("data", Buffer.alloc(0)));
       stderr.on("data", (chunk: Buffer) => {
         said += chunk.length;
         if (said > mostSaid) flood.abort();

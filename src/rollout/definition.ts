@@ -181,7 +181,12 @@ function wantedOf(
         cwd,
         exec_mode: cluster ? "cluster" : "fork",
         node_args: nodeWithPreload,
-        ...(reports && { kill_timeout: Number(definition.kill_timeout ?? 1600) + drain, treekill: false }),
+        ...(reports && {
+          kill_timeout: Number(definition.kill_timeout ?? 1600) + drain,
+          // How often PM2 looks whether it has ended; its own 100 ms are a quarter of a drain without traffic.
+          kill_retry_time: Number(definition.kill_retry_time ?? 50),
+          treekill: false,
+        }),
       },
       env: {
         ...own,

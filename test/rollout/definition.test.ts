@@ -84,6 +84,7 @@ test("an instance gets the release's paths, the preload, the drain's time and it
       "--max-old-space-size=200",
     ],
     kill_timeout: 25_000,
+    kill_retry_time: 50,
     treekill: false,
     max_memory_restart: "500M",
     args: "a b",

@@ -51,7 +51,7 @@ const words = (error: unknown): string => (error instanceof Error ? error.messag
 export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts"> }): Modules {
   const folder = join(app.root, "cache", "modules");
   const entryOf = (key: string): KeptEntry => openEntry(join(folder, key));
-  /** What is copied and is being looked through while the deploy goes on. */
+  /** What is kept is being looked through while the deploy goes on. */
   let settling: Promise<void> = Promise.resolve();
 
   const look = (kept: KeptEntry, { place, paths, texts }: Pick<Entry, "place" | "paths" | "texts">) =>
@@ -176,13 +176,23 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
         await prune();
         pruned = true;
       };
+      const forget = async (error: unknown) => {
+        io.log.say(`Note: the packages are not kept: ${words(error)}`);
+        await removeTree(kept.folder);
+      };
       try {
         const learned = { ...entry, prune: await learnPrune(kept, entry, release, once) };
-        kept.settle({ ...learned, digest: (await look(kept, learned)).digest });
+        // Nobody else comes near what is kept until then.
+        settling = look(kept, learned)
+          .then(({ digest }) => kept.settle({ ...learned, digest }))
+          .catch(forget)
+          .catch(() => {});
       } catch (error) {
-        await removeTree(kept.folder);
-        if (!pruned) throw error;
-        io.log.say(`Note: the packages are not kept: ${words(error)}`);
+        if (!pruned) {
+          await removeTree(kept.folder);
+          throw error;
+        }
+        await forget(error);
       }
     },
 

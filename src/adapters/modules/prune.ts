@@ -43,9 +43,10 @@ export async function learnPrune(
   const before = await namesBelow(release.path, entry.paths);
   await prune();
   const after = await namesBelow(release.path, entry.paths);
-  const gone = new Set([...before].filter((path) => !after.has(path) && isThere(join(kept.stay, path))));
+  const gone = new Set([...before].filter((path) => !after.has(path)));
   for (const path of entry.paths) if (!existsSync(join(release.path, path))) gone.add(path);
-  const removed = outermost(gone);
+  // Below a folder that is not kept nothing is: what the build has added needs no look.
+  const removed = outermost(gone).filter((path) => isThere(join(kept.stay, path)));
   // What a script writes when it runs again must not be written into what is only lent.
   const writes = (path: string) => entry.scripted.some((one) => `${one}/`.startsWith(`${path}/`));
   // Moving a file changes its status time, by which it is known; moving a folder changes nothing inside.
