@@ -44,15 +44,13 @@ export function createRedactor(secrets: string[]): Redactor {
   }
   learn(secrets);
 
-  const text = (whole: string): string => {
-    const clean = pattern ? whole.replace(pattern, mark) : whole;
-    return mayHaveCredentials(clean) ? clean.replace(urlCredentials, withoutCredentials) : clean;
-  };
+  const text = (whole: string): string => redactUrls(pattern ? whole.replace(pattern, mark) : whole);
 
-  /** Where the end of `whole` begins that could still become a secret. */
-  function cutOf(whole: string): number {
+  /** Where the end of `whole` begins that could still become a secret. `found`: it holds one that is whole. */
+  function cutOf(whole: string, found: boolean): number {
     let cut = whole.length;
-    const tail = whole.slice(-lookBack);
+    // No URL goes on behind a line end, and looking for one's beginning is dear.
+    const tail = whole.slice(Math.max(whole.length - lookBack, whole.lastIndexOf("\n") + 1));
     const url = urlBegun.exec(tail);
     if (url) cut = whole.length - tail.length + url.index;
     for (let at = Math.max(0, whole.length - longest + 1); at < cut; at++) {
@@ -63,7 +61,7 @@ export function createRedactor(secrets: string[]): Redactor {
       if (begun) cut = at;
     }
     // Never through the middle of a secret that is whole already.
-    if (pattern && cut < whole.length)
+    if (found && pattern && cut < whole.length)
       for (const match of whole.matchAll(pattern)) {
         const end = match.index + match[0].length;
         if (match.index < cut && cut < end) cut = end;
@@ -79,9 +77,11 @@ export function createRedactor(secrets: string[]): Redactor {
       return {
         write(piece) {
           const whole = held + piece;
-          const cut = cutOf(whole);
+          // Where none is, which is nearly everywhere, one look has to do: floods come through here.
+          const found = pattern !== undefined && whole.search(pattern) >= 0;
+          const cut = cutOf(whole, found);
           held = whole.slice(cut);
-          return text(whole.slice(0, cut));
+          return found ? text(whole.slice(0, cut)) : redactUrls(whole.slice(0, cut));
         },
         end() {
           const rest = held;
@@ -98,6 +98,9 @@ const mayHaveCredentials = (text: string): boolean => {
   const url = text.indexOf("://");
   return url >= 0 && text.includes("@", url);
 };
+
+const redactUrls = (text: string): string =>
+  mayHaveCredentials(text) ? text.replace(urlCredentials, withoutCredentials) : text;
 
 const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
 

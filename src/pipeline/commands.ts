@@ -22,19 +22,32 @@ const ansi = /\u001b\[[0-9;]*m/g;
 /** Enough to hold an error's lines, whatever comes after them. Characters. */
 const tailLength = 16_384;
 
+/** The last of what is added. It is put together only when it is asked for: most commands succeed, and some print much. */
+function createTail() {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  return {
+    add(part: string | Uint8Array): void {
+      const added = typeof part === "string" ? Buffer.from(part) : part;
+      parts.push(added);
+      bytes += added.length;
+      // A character has four bytes at most.
+      while (bytes - (parts[0]?.length ?? 0) >= 4 * tailLength) bytes -= parts.shift()?.length ?? 0;
+    },
+    text: (): string => Buffer.concat(parts).toString().slice(-tailLength),
+  };
+}
+
 /**
  * Runs one command of a deploy; what it printed says more than its exit code, so a fault knows drifted
  * lockfiles and full disks.
  */
 export async function command(context: Context, line: string | Argv, work: Work): Promise<void> {
   const { log, signal, stopwatch, recorder, run, releases } = context;
-  let tail = "";
-  const decoder = new TextDecoder();
+  const printed = createTail();
   const listening = {
     write: (stream: "stdout" | "stderr", part: string | Uint8Array) => {
-      tail = (tail + (typeof part === "string" ? part : decoder.decode(part, { stream: true }))).slice(
-        -tailLength,
-      );
+      printed.add(part);
       log.write(stream, part);
     },
     drained: () => log.drained(),
@@ -48,6 +61,7 @@ export async function command(context: Context, line: string | Argv, work: Work)
     await run({ command: line, ...work, env, memory, log: listening, signal, stopwatch, marker });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
+    const tail = printed.text();
     if (work.what === "install" && drift.test(tail)) {
       throw new Fault(
         "install_failed",

@@ -45,23 +45,36 @@ function latest(line: string): { from: number; text: string } {
   return { from, text: line.slice(from, end) };
 }
 
+/** Is there a line in `text` that has to be cut? Most of `text` need not be looked at for that. */
+function hasLong(text: string): boolean {
+  for (let from = 0; text.length - from > longestLine; ) {
+    const end = text.lastIndexOf("\n", from + longestLine);
+    if (end < from) return true;
+    from = end + 1;
+  }
+  return false;
+}
+
 /**
  * Lines out of one stream of a command: bytes that are no UTF-8 become U+FFFD, secrets are taken out before
- * anything is cut, `\r` overwrites as on a terminal, and nothing longer than a line is ever held.
+ * anything is cut, `\r` overwrites as on a terminal, and nothing longer than a line is ever held. `emit` gets what
+ * came together together; no line holds a control character other than tabs and those of colours.
  */
-export function createFramer(redactor: Redactor, now: () => number, emit: (line: string) => void) {
+export function createFramer(redactor: Redactor, now: () => number, emit: (lines: string[]) => void) {
   const redacted = redactor.stream();
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let partial = "";
   let progressAt = now();
 
-  function whole(line: string): void {
-    const shown = line.includes("\r") ? latest(line).text : line;
-    for (const piece of pieces(safe(shown))) emit(piece);
+  /** Most of what a build prints is plain: one look at all of it, instead of several at each line. */
+  function whole(text: string): void {
+    const lines = text.split("\n");
+    emit(control.test(text) || hasLong(text) ? lines.flatMap((line) => [...pieces(safe(line))]) : lines);
   }
 
   /** Taking control characters out may join the halves of a secret; a colour in its midst does not hide it. */
-  function safe(line: string): string {
+  function safe(printed: string): string {
+    const line = printed.includes("\r") ? latest(printed).text : printed;
     const plain = clean(line);
     if (plain === line && !line.includes("\u001b")) return line;
     const bare = plain.replace(colours, "");
@@ -83,12 +96,9 @@ export function createFramer(redactor: Redactor, now: () => number, emit: (line:
 
   function feed(text: string): void {
     const rest = partial + text;
-    let from = 0;
-    for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n", from)) {
-      whole(rest.slice(from, end));
-      from = end + 1;
-    }
-    partial = rest.slice(from);
+    const end = rest.lastIndexOf("\n");
+    if (end >= 0) whole(rest.slice(0, end));
+    partial = rest.slice(end + 1);
     overwrite();
     if (partial.length <= longestLine) return;
     const cut = [...pieces(partial)];

@@ -1,11 +1,11 @@
 import type { DeployStatus } from "../../domain/deploy.js";
-import type { LogWriter } from "../../domain/ports.js";
+import type { LogWriter, Stream } from "../../domain/ports.js";
 import type { Redactor } from "../../domain/redact.js";
 import type { StepName } from "../../domain/step.js";
 import { append, resume } from "./file.js";
 import { clean, createFramer, pieces } from "./frame.js";
 import { createOverflow } from "./overflow.js";
-import { type Entry, type Place, toRecord } from "./record.js";
+import { type Entry, type Place, toRecords } from "./record.js";
 
 /** Bytes that wait to be written before a command is asked to pause. */
 const highWater = 1 << 20;
@@ -13,6 +13,10 @@ const highWater = 1 << 20;
 const mostPending = 8 << 20;
 /** Bytes written at once. */
 const batch = 512 << 10;
+/** Bytes of lines that are kept, and made into records, as one: a string much longer than that costs the collector more. */
+const piece = 48 << 10;
+/** What a record has beside its text, bytes. */
+const around = 120;
 /** How long the first status waits for what comes next, milliseconds: in a burst, `superseded` does at once. */
 const gatherMs = 200;
 /** How long a file that cannot be written is left alone, milliseconds. */
@@ -40,7 +44,7 @@ interface Deps {
 export function createWriter({ path, redactor, now, limit, slot, grown, busy, report }: Deps) {
   let size = 0;
   let place: Place | undefined;
-  let pending: Entry[] = [];
+  let pending: { entry: Entry; bytes: number }[] = [];
   let pendingBytes = 0;
   let taken = 0;
   let step: StepName | null = null;
@@ -52,19 +56,13 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
   let gathering = true;
   const roomWaiters: (() => void)[] = [];
 
-  // A flood has many lines in each millisecond.
-  let clock = { at: Number.NaN, text: "" };
-  const time = (): string => {
-    const at = now();
-    if (at !== clock.at) clock = { at, text: new Date(at).toISOString() };
-    return clock.text;
-  };
-  const cost = (entry: Entry): number => 120 + (entry.event === "log" ? entry.text.length : 0);
+  const time = (): string => new Date(now()).toISOString();
 
-  function push(entry: Entry): void {
+  /** `bytes`: about as long as its records will be. */
+  function push(entry: Entry, bytes: number): void {
     if (closed) return;
-    pending.push(entry);
-    pendingBytes += cost(entry);
+    pending.push({ entry, bytes });
+    pendingBytes += bytes;
     if (isOfRun(entry)) hurry();
     working ??= work();
   }
@@ -74,30 +72,53 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
     gathering = false;
   }
 
+  function lines(from: Stream, texts: string[], at: string): void {
+    let bytes = 0;
+    for (const text of texts) bytes += around + text.length;
+    push({ event: "log", step, stream: from, lines: texts, time: at }, bytes);
+  }
+
   const say = (text: string): void => {
-    for (const line of redactor.text(text).split("\n"))
-      for (const piece of pieces(clean(line)))
-        push({ event: "log", step, stream: "dropless", text: piece, time: time() });
+    const said = redactor.text(text).split("\n");
+    lines(
+      "dropless",
+      said.flatMap((line) => [...pieces(clean(line))]),
+      time(),
+    );
   };
 
-  const overflow = createOverflow(say, (line) => push({ event: "log", step, ...line }));
+  const overflow = createOverflow(say, ({ stream, text, time: at }) => lines(stream, [text], at));
 
-  function output(stream: "stdout" | "stderr", text: string): void {
-    const line = { stream, text, time: time() };
-    if (taken > limit || pendingBytes > mostPending) {
-      const full = `a log takes ${Math.round(limit / 1e6)} MB of output`;
-      overflow.take(line, taken > limit ? full : "the log could not be written as fast");
-      return;
+  function output(stream: "stdout" | "stderr", texts: string[]): void {
+    const at = time();
+    let begun = 0;
+    let bytes = 0;
+    const put = (end: number): void => {
+      if (end > begun) push({ event: "log", step, stream, lines: texts.slice(begun, end), time: at }, bytes);
+      taken += bytes;
+      begun = end;
+      bytes = 0;
+    };
+    for (const [n, text] of texts.entries()) {
+      const isFull = taken + bytes > limit;
+      if (isFull || pendingBytes + bytes > mostPending) {
+        put(n);
+        begun++;
+        const full = `a log takes ${Math.round(limit / 1e6)} MB of output`;
+        overflow.take({ stream, text, time: at }, isFull ? full : "the log could not be written as fast");
+        continue;
+      }
+      overflow.release();
+      bytes += around + text.length;
+      if (bytes > piece) put(n + 1);
     }
-    overflow.release();
-    taken += text.length + 120;
-    push({ event: "log", step, ...line });
+    put(texts.length);
   }
 
   /** Made for the first output: what is superseded while it waits has none, and decoders are dear. */
   const framers: Partial<Record<"stdout" | "stderr", ReturnType<typeof createFramer>>> = {};
   function framer(stream: "stdout" | "stderr") {
-    framers[stream] ??= createFramer(redactor, now, (line) => output(stream, line));
+    framers[stream] ??= createFramer(redactor, now, (lines) => output(stream, lines));
     return framers[stream];
   }
   function boundary(): void {
@@ -106,18 +127,17 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
     overflow.release();
   }
 
-  function takeBatch(from: Place): { entries: Entry[]; data: Buffer; after: Place } {
+  function takeBatch(from: Place): { count: number; data: Buffer; after: Place } {
     const after = { ...from };
-    let data = "";
-    let count = 0;
-    for (const entry of pending) {
-      if (data.length > batch) break;
-      after.id++;
-      if (entry.event === "log") after.line++;
-      data += toRecord(after, entry);
-      count++;
+    const parts: Buffer[] = [];
+    let length = 0;
+    for (const { entry } of pending) {
+      if (length > batch) break;
+      const part = Buffer.from(toRecords(after, entry));
+      length += part.length;
+      parts.push(part);
     }
-    return { entries: pending.slice(0, count), data: Buffer.from(data), after };
+    return { count: parts.length, data: Buffer.concat(parts, length), after };
   }
 
   async function goOn(): Promise<Place> {
@@ -129,12 +149,11 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
   }
 
   async function writeBatch(from: Place): Promise<void> {
-    const { entries, data, after } = takeBatch(from);
+    const { count, data, after } = takeBatch(from);
     await slot(() => append(path, size, data));
     place = after;
     size += data.length;
-    pending = pending.slice(entries.length);
-    for (const entry of entries) pendingBytes -= cost(entry);
+    for (const { bytes } of pending.splice(0, count)) pendingBytes -= bytes;
     grown(size);
   }
 
@@ -192,19 +211,16 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
     say,
     step(name, status, durationMs, ownMs) {
       boundary();
-      push({
-        event: "step",
-        name,
-        status,
+      const times = {
         ...(durationMs !== undefined && { durationMs }),
         ...(ownMs !== undefined && { ownMs }),
-        time: time(),
-      });
+      };
+      push({ event: "step", name, status, ...times, time: time() }, around);
       step = status === "running" ? name : null;
     },
     status(status: DeployStatus) {
       boundary();
-      push({ event: "status", status, time: time() });
+      push({ event: "status", status, time: time() }, around);
     },
     async flush() {
       boundary();
@@ -220,7 +236,7 @@ export function createWriter({ path, redactor, now, limit, slot, grown, busy, re
      */
     async close(): Promise<void> {
       boundary();
-      if (gathering && !pending.some(isOfRun)) pending = [];
+      if (gathering && !pending.some(({ entry }) => isOfRun(entry))) pending = [];
       closed = true;
       goOnNow?.();
       await working;

@@ -12,7 +12,7 @@ function framed(chunks: (string | Uint8Array)[], step = 0, secrets: string[] = [
       time += step;
       return time;
     },
-    (line) => lines.push(line),
+    (more) => lines.push(...more),
   );
   for (const chunk of chunks) framer.write(chunk);
   framer.flush();
@@ -56,6 +56,32 @@ test("one line of 20 MB becomes pieces, and none of it is held", () => {
   const lines = framed(Array.from({ length: 320 }, () => chunk));
   expect(lines.join("").length).toBe(320 * 65_536);
   expect(Math.max(...lines.map((line) => line.length))).toBe(longestLine);
+});
+
+test("lines that come together are those that come one by one", () => {
+  const line = fc.oneof(
+    fc.constantFrom(
+      "",
+      "plain",
+      "\u001b[32mok\u001b[0m",
+      "a\rb",
+      "c\r",
+      "bell\u0007",
+      "\u007f",
+      "s3cr\u00073t",
+    ),
+    fc.integer({ min: longestLine - 1, max: 2 * longestLine + 1 }).map((length) => "x".repeat(length)),
+  );
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 12 }), (lines) => {
+      const printed = lines.map((text) => `${text}\n`);
+      expect(framed([printed.join("")], 0, ["s3cr3t"])).toEqual(framed(printed, 0, ["s3cr3t"]));
+    }),
+    { numRuns: 300 },
+  );
+  const longest = `${"y".repeat(longestLine)}\n`;
+  expect(framed([`a\n${longest}b\n${longest}${longest}c\n`])).toHaveLength(6);
+  expect(framed([`a\n${longest}z${longest}b\n`])).toHaveLength(5);
 });
 
 test("a character is never cut in two", () => {

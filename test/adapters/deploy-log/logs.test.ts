@@ -219,6 +219,25 @@ test("a flood is taken up to the limit; then it is counted, and its end is shown
   expect(shown + Number(/\d+/.exec(note ?? "")?.[0])).toBe(20_000);
 });
 
+test("at the limit it makes no difference how many lines come at once", async () => {
+  const seen: string[][] = [];
+  const lines = Array.from({ length: 3000 }, (_, n) => `${n} ${"z".repeat(n % 300)}\n`);
+  for (const atOnce of [1, 7, 3000]) {
+    const { logs } = newLogs({ limit: 300_000 });
+    const log = logs.open("d1");
+    log.step("build", "running");
+    for (let n = 0; n < lines.length; n += atOnce) {
+      log.write("stdout", lines.slice(n, n + atOnce).join(""));
+      await log.drained();
+    }
+    await logs.close("d1");
+    seen.push(texts(await all(logs)));
+  }
+  expect(seen[0]?.some((line) => line.includes("left out here"))).toBe(true);
+  expect(seen[1]).toEqual(seen[0]);
+  expect(seen[2]).toEqual(seen[0]);
+});
+
 test("whoever does not pause is not allowed to fill the memory", async () => {
   const { logs } = newLogs();
   const log = logs.open("d1");
