@@ -82,11 +82,11 @@ export interface DeployLogs {
 /**
  * What the pipeline writes down about its deploy. Each call is durable when it returns, then in the log (`step`
  * writes the log's step event, nobody else does), then published. `waitedMs`: of a step that ends, the time in which it
- * waited for what is not dropless's doing. Fault `store_unwritable`: nothing was changed.
+ * waited for what is not dropless's doing; `reason`: why one is skipped. Fault `store_unwritable`: nothing was changed.
  */
 export interface Recorder {
   readonly deploy: Running;
-  step(name: StepName, status: StepStatus, waitedMs?: number): void;
+  step(name: StepName, status: StepStatus, waitedMs?: number, reason?: string): void;
   commit(commit: Commit): void;
   release(name: string): void;
   previous(name: string | undefined): void;

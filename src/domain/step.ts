@@ -19,6 +19,8 @@ export interface Step {
   durationMs?: number;
   /** Of `durationMs`, what dropless itself took: without commands, git, boots, drains and configured waits. */
   ownMs?: number;
+  /** Of a skipped one: why, as a sentence without its full stop. */
+  reason?: string;
 }
 
 export const pendingSteps = (): Step[] => stepNames.map((name) => ({ name, status: "pending" }));

@@ -62,6 +62,9 @@ export function builtReleases(
     .sort((a, b) => (a.id < b.id ? 1 : -1));
 }
 
+const byNameAndNumber = (a: Instance, b: Instance): number =>
+  a.name === b.name ? a.number - b.number || a.pmId - b.pmId : a.name < b.name ? -1 : 1;
+
 const withoutCredentials = (repository: string): string => repository.replace(/(\/\/)[^/@]*@/, "$1");
 
 export interface AppSources {
@@ -88,8 +91,10 @@ export async function appView(
     branch: app.branch,
     live: live ? { release: live.release, commit: live.sha, deploy: live.deploy, since: live.since } : null,
     hold: hold ?? null,
-    instances: running.list.map(
-      ({ name, number, pid, pmId, status, release, restarts, uptimeMs, memoryBytes }) => ({
+    // PM2's order is that of their starts, which changes with each deploy.
+    instances: running.list
+      .toSorted(byNameAndNumber)
+      .map(({ name, number, pid, pmId, status, release, restarts, uptimeMs, memoryBytes }) => ({
         name,
         number,
         pid,
@@ -99,8 +104,7 @@ export async function appView(
         restarts,
         uptimeMs,
         memoryBytes,
-      }),
-    ),
+      })),
     pm2Error: running.fault && {
       code: running.fault.code,
       message: running.fault.message,

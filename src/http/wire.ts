@@ -34,6 +34,8 @@ const summarySchema = z.object({
       durationMs: z.number().optional(),
       /** Of `durationMs`, what dropless itself took. */
       ownMs: z.number().optional(),
+      /** Why it was skipped. */
+      reason: z.string().optional(),
     }),
   ),
   release: z.string().optional(),

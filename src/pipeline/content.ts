@@ -28,24 +28,21 @@ async function contentOf(context: Context, installation: string): Promise<string
 }
 
 /**
- * Makes a release of an earlier one with the very same content; false when there is none, and it has to be
- * built. Either way the release knows its content from now on.
+ * Makes a release of an earlier one with the very same content, and gives its name; undefined when there is none, and
+ * it has to be built. Either way the release knows its content from now on.
  */
-export async function takeBuilt(context: Context, installation: string): Promise<boolean> {
+export async function takeBuilt(context: Context, installation: string): Promise<string | undefined> {
   const { builds, log, releases, succeeded } = context;
   const release = releaseOf(context);
   const content = await contentOf(context, installation);
-  if (content === undefined) return false;
+  if (content === undefined) return undefined;
   const names = succeeded().flatMap((deploy) => ("release" in deploy && deploy.release) || []);
   const from = await builds.take(content, release, names, io(context));
-  if (from !== undefined) {
-    releases.furnish(release, log);
-    log.say(`Nothing to build: a copy of ${from}, which has the same content`);
-  }
+  if (from !== undefined) releases.furnish(release, log);
   mkdirSync(join(release.path, ".dropless"), { recursive: true });
   writeFileSync(noteOf(release, "content"), content);
   if (from !== undefined) writeFileSync(noteOf(release, "copied"), from);
-  return from !== undefined;
+  return from;
 }
 
 /** Was this release made of an earlier one? Then it has been built and pruned already. */

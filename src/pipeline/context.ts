@@ -41,8 +41,8 @@ export interface Context {
   pauseMs: number;
 }
 
-/** `skipped`: the step does not apply. `skip`: the whole deploy is not wanted. */
-export type StepResult = undefined | "skipped" | { skip: DeployError };
+/** `skipped`: the step does not apply, and why, without a full stop. `skip`: the whole deploy is not wanted. */
+export type StepResult = undefined | { skipped: string } | { skip: DeployError };
 
 export interface Step {
   name: StepName;

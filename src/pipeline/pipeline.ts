@@ -146,8 +146,13 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       const waited = () => stopwatch.ms() - before;
       try {
         const result = await steps[name].run(context);
-        recorder.step(name, result === "skipped" ? "skipped" : "succeeded", waited());
-        if (typeof result === "object") {
+        if (result && "skipped" in result) {
+          log.say(result.skipped);
+          recorder.step(name, "skipped", waited(), result.skipped);
+          continue;
+        }
+        recorder.step(name, "succeeded", waited());
+        if (result) {
           for (const rest of stepNames) if (!isDone(recorder, rest)) recorder.step(rest, "skipped");
           log.say(`Skipped: ${result.skip.message}`);
           return { status: "skipped", error: result.skip };

@@ -49,7 +49,7 @@ export function beginRollback(context: Context): void {
   const { recorder, releases, succeeded, log } = context;
   if (recorder.deploy.release) return;
   const release = choose(context);
-  for (const name of builds) recorder.step(name, "skipped");
+  for (const name of builds) recorder.step(name, "skipped", undefined, "A rollback begins at the rollout");
   const sha = releases.built(release)?.sha ?? "";
   const known = succeeded().find((deploy) => releaseOfDeploy(deploy) === release)?.commit;
   recorder.commit(known?.sha === sha ? known : { sha, message: "", author: "" });

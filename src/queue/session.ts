@@ -40,8 +40,8 @@ export function createSession({ store, journal, logs, now }: Deps, claimed: Runn
     get deploy() {
       return deploy;
     },
-    step(name, status, waitedMs) {
-      save(withStep(deploy, name, status, now(), waitedMs));
+    step(name, status, waitedMs, reason) {
+      save(withStep(deploy, name, status, now(), waitedMs, reason));
       const { durationMs, ownMs } = deploy.steps.find((step) => step.name === name) ?? {};
       // One that begins has neither.
       logs.open(deploy.id).step(name, status, durationMs, ownMs);

@@ -65,10 +65,12 @@ export const withStep = (
   status: StepStatus,
   at: At,
   waitedMs?: number,
+  reason?: string,
 ): Running => ({
   ...deploy,
-  steps: deploy.steps.map((step): Step => {
-    if (step.name !== name) return step;
+  steps: deploy.steps.map((found): Step => {
+    if (found.name !== name) return found;
+    const step = reason === undefined ? found : { ...found, reason };
     if (status === "running") return { name, status, startedAt: iso(at) };
     if (step.startedAt === undefined || step.status !== "running") return { ...step, status };
     // Clocks jump backwards; no step has taken less than nothing.

@@ -54,6 +54,12 @@ describe("the command line", () => {
     expect(code).toBe(3);
   });
 
+  it("an app that is not configured is asked wrongly, with --here too: exits 2", async () => {
+    const { code, err } = await run(["deploy", "ai", "--here"], { cwd: await configured() });
+    expect(err).toMatch(/\[app_unknown\][\s\S]*api/);
+    expect(code).toBe(2);
+  });
+
   it("says faults as JSON to a program", async () => {
     const { code, out } = await run(["list", "--json"], { cwd: await configured() });
     expect(code).toBe(3);

@@ -129,7 +129,9 @@ describe("the command line, on a real server", () => {
 
     const list = await dropless("list", "-n", "2");
     expect(list.out.split("\n").filter((line) => line.includes(" api "))).toHaveLength(2);
-    expect(list.out).toContain("dropless list --before ");
+    expect(list.out).toMatch(/dropless list --before \w{26} -n 2\n/);
+    const typo = await dropless("list", "--app", "ai");
+    expect([typo.code, typo.err]).toEqual([2, expect.stringContaining("Configured are: api")]);
 
     const log = await dropless("logs", hooks.id);
     expect(log.out).toBe(await host.logOf(hooks.id));

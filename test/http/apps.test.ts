@@ -34,6 +34,21 @@ it("shows apps with what runs, what is live and what one can go back to", async 
     });
 });
 
+it("lists instances by name and number, in whatever order PM2 has started them", async () => {
+  const { inject, world } = await bench();
+  const numbered = (name: string, number: number, pmId: number) => ({ ...instance, name, number, pmId });
+  world.instances = async () => [
+    numbered("web", 1, 7),
+    numbered("web", 10, 8),
+    numbered("web", 2, 9),
+    numbered("web", 0, 12),
+    numbered("jobs", 0, 11),
+  ];
+  const { instances } = (await inject("GET", "/apps/api")).body;
+  const shown = instances.map(({ name, number }: { name: string; number: number }) => `${name} ${number}`);
+  expect(shown).toEqual(["jobs 0", "web 0", "web 1", "web 2", "web 10"]);
+});
+
 it("answers also when PM2 does not", async () => {
   const { inject, world } = await bench();
   world.instances = async () => {

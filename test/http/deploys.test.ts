@@ -34,6 +34,8 @@ it("shows a deploy as it waits, runs and has ended", async () => {
   recorder.step("fetch", "running");
   // Waited for longer than it took (two clocks): nothing is left, and never less.
   recorder.step("fetch", "succeeded", 60_000);
+  recorder.step("install", "running");
+  recorder.step("install", "skipped", 0, "Nothing to install");
   recorder.receipt({ probes: 10, failed: 0, maxGapMs: 12 });
   const writer = logs.open(id);
   for (let i = 1; i <= 60; i++) writer.say(`line ${i}`);
@@ -50,6 +52,12 @@ it("shows a deploy as it waits, runs and has ended", async () => {
     status: "succeeded",
     durationMs: expect.any(Number),
     ownMs: 0,
+  });
+  expect(running.steps[0].reason).toBeUndefined();
+  expect(running.steps[1]).toMatchObject({
+    name: "install",
+    status: "skipped",
+    reason: "Nothing to install",
   });
   expect(running.logTail).toHaveLength(50);
   expect(running.logTail.at(-1)).toBe("line 60");

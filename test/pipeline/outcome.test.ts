@@ -1,4 +1,4 @@
-import { existsSync, readlinkSync } from "node:fs";
+import { existsSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.js";
@@ -407,6 +407,59 @@ describe("skipped", () => {
   });
 });
 
+describe("a step that does not apply", () => {
+  const reasons = ({ stored }: World) =>
+    Object.fromEntries(stored.deploy.steps.map(({ name, reason }) => [name, reason]));
+  const files = (more: Record<string, string>): Partial<PipelineDeps> => ({
+    git: () => ({
+      ...lineGit(sha("a")),
+      async checkout(_sha, into) {
+        for (const [name, text] of Object.entries(more)) writeFileSync(join(into, name), text);
+      },
+    }),
+  });
+  const auto = { install: "auto", build: "auto", migrate: undefined };
+
+  test.each([
+    [
+      "by the configuration",
+      { install: false, build: false, migrate: undefined, preflight: false },
+      {},
+      {
+        install: "Nothing to install: `install` is false",
+        build: "Nothing to build: `build` is false",
+        migrate: "Nothing to migrate: `migrate` is not configured",
+        preflight: "No boot aside: `preflight` is false",
+      },
+    ],
+    [
+      "without a package.json",
+      auto,
+      {},
+      {
+        install: "Nothing to install: there is no package.json",
+        build: "Nothing to build: there is no package.json",
+      },
+    ],
+    [
+      "with one that asks for nothing",
+      auto,
+      { "package.json": "{}" },
+      {
+        install: "Nothing to install: package.json names no dependency, and there is no lockfile",
+        build: "Nothing to build: package.json has no script `build`",
+      },
+    ],
+  ])("%s says why, in its log and its step", async (_what, more, tree, expected) => {
+    const world = createWorld(join(tempDir(), "app"), more);
+    world.begin({ id: "d1" });
+    expect(await world.run(undefined, files(tree))).toEqual({ status: "succeeded" });
+    expect(reasons(world)).toMatchObject(expected);
+    for (const reason of Object.values(expected)) expect(world.log.lines()).toContain(reason);
+    expect(reasons(world).rollout).toBeUndefined();
+  });
+});
+
 describe("a rollback", () => {
   const back = { trigger: "rollback", ref: "", commit: { sha: "", message: "", author: "" } } as const;
 
@@ -426,6 +479,10 @@ describe("a rollback", () => {
       ...Array(5).fill("skipped"),
       ...Array(4).fill("succeeded"),
     ]);
+    expect(world.stored.deploy.steps[1]).toMatchObject({
+      name: "install",
+      reason: expect.stringContaining("rollback"),
+    });
     expect(world.stored.app.left).toEqual({ sha: sha("c"), deploy: "d3", automatic: false });
     expect(world.releases.current()).toBe(two);
 

@@ -233,7 +233,8 @@ test("with room for all they boot side by side, and no second one accepts before
   const target = bench.target(app, telling("all3", true));
   await bench.rollout.preflight(target, bench.io());
   await expect(bench.rollout.converge(target, bad)).rejects.toMatchObject({ code: "broken_beside_old" });
-  expect(said(bad, "booted").length).toBeGreaterThan(1);
+  // How many got as far as to say so before the first was refused is the machine's to decide.
+  expect(bad.log.text()).toContain("starting instances 3, 0, 1, 2 of all3 beside 4 running");
   expect(said(bad, "accepts")).toEqual(["3"]);
   expect(await shown(four)).toEqual([0, 1, 2, 3].map((number) => `${number} all2 online`));
 });

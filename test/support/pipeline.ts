@@ -60,8 +60,9 @@ export function memoryRecorder(stored: Stored): Recorder {
     get deploy() {
       return stored.deploy;
     },
-    step(name, status) {
-      set({ steps: stored.deploy.steps.map((step) => (step.name === name ? { ...step, status } : step)) });
+    step(name, status, _waitedMs, reason) {
+      const more = { status, ...(reason !== undefined && { reason }) };
+      set({ steps: stored.deploy.steps.map((step) => (step.name === name ? { ...step, ...more } : step)) });
     },
     commit: (commit) => set({ commit }),
     release: (release) => set({ release }),

@@ -24,7 +24,11 @@ async function deploy(session: Session, name: string | undefined, options: Optio
 async function deployHere(session: Session, name: string | undefined, { ref }: Options): Promise<number> {
   const app = await theApp(session, name);
   if (!session.config().apps[app])
-    throw new Fault("unknown_app", `There is no app ${app}`, "The configuration's `apps` has the names.");
+    throw new Fault(
+      "app_unknown",
+      "There is no app of this name",
+      `Configured are: ${Object.keys(session.config().apps).join(", ")}.`,
+    );
   // A whole daemon comes with it, which `deploy` alone has no need of.
   const { reachOrStart } = await import("../here.js");
   const reached = await reachOrStart(session);

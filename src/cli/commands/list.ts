@@ -24,6 +24,8 @@ const row = (deploy: DeploySummary, t: Terminal, now: number): string[] => [
   oneLine(deploy.commit.message, 48),
 ];
 
+const usualLimit = 20;
+
 interface Options {
   app?: string;
   status?: DeployStatus;
@@ -33,7 +35,10 @@ interface Options {
 
 async function list(session: Session, options: Options): Promise<number> {
   const { terminal: t } = session;
-  const answer = await session.client().list(options);
+  const client = session.client();
+  const answer = await client.list(options);
+  // An app that is gone from the configuration still has its deploys; one that never was there has none.
+  if (answer.deploys.length === 0 && options.app !== undefined) await client.app(options.app);
   if (session.json) {
     t.json(answer);
     return 0;
@@ -44,7 +49,16 @@ async function list(session: Session, options: Options): Promise<number> {
     for (const line of table([head, ...answer.deploys.map((deploy) => row(deploy, t, Date.now()))]))
       t.line(line);
   }
-  if (answer.next) t.line(t.dim(`Older ones: dropless list --before ${answer.next}`));
+  if (answer.next) {
+    const { app, status, limit } = options;
+    const same = [
+      app && ` --app ${app}`,
+      status && ` --status ${status}`,
+      limit !== usualLimit && ` -n ${limit}`,
+    ];
+    const more = same.filter(Boolean).join("");
+    t.line(t.dim(`Older ones: dropless list --before ${answer.next}${more}`));
+  }
   return 0;
 }
 
@@ -66,7 +80,7 @@ export function addList({ program, action }: Shell): void {
         ...endedStatuses,
       ]),
     )
-    .option("-n, --limit <count>", "how many", limit, 20)
+    .option("-n, --limit <count>", "how many", limit, usualLimit)
     .option("--before <id>", "only those older than this one")
     .action(action((session, options: Options) => list(session, options)));
 }

@@ -26,7 +26,8 @@ function showDeploy(deploy: DeployView, t: Terminal): void {
     if (step.status === "pending" && deploy.finishedAt) continue;
     const mark = marks[step.status];
     const colour = { succeeded: t.green, failed: t.red, running: t.cyan, pending: t.dim, skipped: t.dim };
-    t.line(`  ${colour[step.status](mark)} ${step.name.padEnd(10)} ${t.dim(stepTime(step))}`.trimEnd());
+    const what = step.reason === undefined ? stepTime(step) : oneLine(step.reason, 200);
+    t.line(`  ${colour[step.status](mark)} ${step.name.padEnd(10)} ${t.dim(what)}`.trimEnd());
   }
   if (deploy.finishedAt) for (const line of outcomeLines(deploy, t)) t.line(line);
   if (deploy.status === "failed" || deploy.status === "rolled_back" || deploy.status === "rollback_failed")

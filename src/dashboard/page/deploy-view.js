@@ -113,7 +113,7 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
     h(
       "ol",
       { class: "steps" },
-      deploy.steps.map((/** @type {any} */ { name, status, startedAt, durationMs, ownMs }) => {
+      deploy.steps.map((/** @type {any} */ { name, status, startedAt, durationMs, ownMs, reason }) => {
         const look = statusLook(status);
         const first = firstLines.get(name);
         const ms =
@@ -132,7 +132,7 @@ export function createDeployView({ id, line, mayDeploy, onAway, onProblem }) {
             "span",
             {
               class: "faint",
-              title: ownMs === undefined ? null : `${duration(ownMs)} of it dropless itself`,
+              title: reason ?? (ownMs === undefined ? null : `${duration(ownMs)} of it dropless itself`),
             },
             status === "skipped" ? "skipped" : duration(ms),
           ),

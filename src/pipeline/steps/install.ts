@@ -50,12 +50,14 @@ async function run(context: Context): Promise<StepResult> {
   } as const;
   const packages = readPackages(release.path, app.directory, base.PATH ?? "");
   if (packages) provideTool(release, packages);
-  if (app.install === false) return "skipped";
+  if (app.install === false) return { skipped: "Nothing to install: `install` is false" };
   if (app.install !== "auto") {
     await command(context, app.install, { ...work, cwd: release.path });
     return undefined;
   }
-  if (!packages || packages.nothingToInstall) return "skipped";
+  if (!packages) return { skipped: "Nothing to install: there is no package.json" };
+  if (packages.nothingToInstall)
+    return { skipped: "Nothing to install: package.json names no dependency, and there is no lockfile" };
   log.say(`Installing with ${packages.label}`);
   if (packages.unlocked) log.say("Warning: no lockfile; what is installed may not be what was tested");
   if (packages.drifted !== undefined) {
@@ -73,9 +75,10 @@ async function run(context: Context): Promise<StepResult> {
   const installation = app.reuse
     ? await installationOf(context, packages, commands, withTools(work.env, release))
     : undefined;
-  if (installation && app.reuse === true && (await takeBuilt(context, installation.key))) {
+  const from = installation && app.reuse === true ? await takeBuilt(context, installation.key) : undefined;
+  if (from !== undefined) {
     provideTool(release, packages);
-    return "skipped";
+    return { skipped: `Nothing to build: a copy of ${from}, which has the same content` };
   }
   if (installation) await reuse(context, packages, installation, commands, install);
   else await install(commands);

@@ -6,7 +6,7 @@ import { finish } from "../finish.js";
 
 async function run(context: Context): Promise<StepResult> {
   const { app, base, env } = context;
-  if (app.migrate === undefined) return "skipped";
+  if (app.migrate === undefined) return { skipped: "Nothing to migrate: `migrate` is not configured" };
   const release = releaseOf(context);
   // A restart between the migration and the end of this step must not migrate twice.
   const done = join(release.path, ".dropless", "migrated");
