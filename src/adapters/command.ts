@@ -5,7 +5,7 @@ import { Fault } from "../domain/fault.js";
 import type { CommandOptions } from "../pipeline/ports.js";
 import { demandDescriptors } from "./descriptors.js";
 import { createFamily, markerName } from "./family.js";
-import { createGentle, niceLevel } from "./gentle.js";
+import { createGentle, niceLevel, sliceMs } from "./gentle.js";
 import { type End, endOf, keep, keeperName } from "./keeper.js";
 import { holdMore, memoryLimit } from "./memory.js";
 import { reap } from "./processes.js";
@@ -89,7 +89,7 @@ export async function runCommand(options: CommandOptions): Promise<void> {
   const argv: readonly [string, ...string[]] =
     typeof command === "string" ? ["/bin/sh", "-c", command] : command;
   const [file, ...args] = options.nice ? (["/bin/sh", "-c", politely, "sh", ...argv] as const) : argv;
-  const kept = keep([file, ...args]);
+  const kept = keep([file, ...args], options.nice ? { sliceMs } : {});
   demandDescriptors();
   const child = spawn(kept?.file ?? file, kept?.args ?? args, {
     cwd,

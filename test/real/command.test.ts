@@ -2,11 +2,13 @@ import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { runCommand } from "../../src/adapters/command.js";
 import { createFamily, markerName } from "../../src/adapters/family.js";
+import { sliceMs } from "../../src/adapters/gentle.js";
 import { keep, keeperName } from "../../src/adapters/keeper.js";
 import { reap } from "../../src/adapters/processes.js";
 import type { CommandOptions } from "../../src/pipeline/ports.js";
@@ -135,6 +137,26 @@ describe.runIf(canTest("perl"))("what hides from us", () => {
     expect([pid, keeper.pid as number].filter(lives)).toEqual([]);
   });
 });
+
+const [major = 0, minor = 0] = release().split(".").map(Number);
+const honoursSlices = (major > 6 || (major === 6 && minor >= 12)) && existsSync("/proc/self/sched");
+
+test.runIf(honoursSlices && canTest("perl"))(
+  "a nice command has a long time slice, and what it starts",
+  async () => {
+    const show = "grep se.slice /proc/self/sched";
+    const slices = async (nice: boolean) => {
+      const log = memoryLog();
+      await run(`${show}; setsid sh -c 'nice ${show}'`, { nice, log });
+      return log
+        .text()
+        .match(/\d+$/gm)
+        ?.map((slice) => Number(slice) / 1e6);
+    };
+    expect(await slices(true)).toEqual([sliceMs, sliceMs]);
+    for (const slice of (await slices(false)) ?? []) expect(slice).toBeLessThan(sliceMs);
+  },
+);
 
 test("without a keeper: what was seen once stays known", async () => {
   const dir = tempDir();
