@@ -17,6 +17,7 @@ const statusOf = new Map<string, number>(
     not_found: 404,
     app_unknown: 404,
     release_unknown: 404,
+    method_not_allowed: 405,
     timeout: 408,
     held: 409,
     not_cancelable: 409,

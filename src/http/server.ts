@@ -10,7 +10,8 @@ import { webhookLimit } from "./body.js";
 import { ensureCliToken } from "./cli-token.js";
 import { cliTokenFile } from "./client.js";
 import type { HttpDeps } from "./deps.js";
-import { notFound, rawProblem, sendProblem } from "./problem.js";
+import { createNoRoute } from "./methods.js";
+import { rawProblem, sendProblem } from "./problem.js";
 import { baseUrl } from "./request.js";
 import { restWhileAlone } from "./rest.js";
 import { appRoutes } from "./routes/apps.js";
@@ -78,7 +79,8 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
 
   restWhileAlone(server.server, lookMs);
   server.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
-  server.setNotFoundHandler((request, reply) => sendProblem(notFound("such address here"), request, reply));
+  const noRoute = createNoRoute(server);
+  server.setNotFoundHandler((request, reply) => sendProblem(noRoute(request, reply), request, reply));
   if (logger.level === "debug" || logger.level === "trace")
     server.addHook("onResponse", async (request, reply) => {
       const path = request.url.split("?")[0];
@@ -152,8 +154,12 @@ export async function createServer(deps: HttpDeps): Promise<FastifyInstance> {
 
   if (deps.audit) auditCalls(server, deps.audit);
 
-  server.get("/healthz", { config: { access: "anyone" } }, async () => ({ status: "ok", version }));
-  server.get("/readyz", { config: { access: "anyone" } }, async () => {
+  // What watches over servers often asks with HEAD.
+  server.get("/healthz", { config: { access: "anyone" }, exposeHeadRoute: true }, async () => ({
+    status: "ok",
+    version,
+  }));
+  server.get("/readyz", { config: { access: "anyone" }, exposeHeadRoute: true }, async () => {
     if (ready()) return { status: "ready", version };
     throw new Fault("stopping", "dropless is starting or stopping", "Ask again in a moment.");
   });

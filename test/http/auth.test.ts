@@ -88,6 +88,24 @@ it("trusts nothing for coming from loopback", async () => {
   expect(answer.headers["www-authenticate"]).toContain("Bearer");
 });
 
+it("tells which methods an address takes, and answers HEAD where a server is watched", async () => {
+  const { inject, server } = await bench();
+  const asked = await inject("GET", "/webhooks/deploy", { token: null });
+  expect(asked.status).toBe(405);
+  expect(asked.headers.allow).toBe("POST");
+  expect(asked.body).toMatchObject({
+    code: "method_not_allowed",
+    detail: "This address takes POST, not GET",
+  });
+  expect((await inject("POST", "/apps/any/hold?x=1")).headers.allow).toBe("PUT, DELETE");
+  for (const path of ["/apps/a/b", "/deploys/01x/log", "/healthzz", "/webhooks/deploy/", "/"])
+    expect((await inject("POST", path)).status, path).toBe(path === "/" ? 405 : 404);
+  for (const url of ["/healthz", "/readyz"]) {
+    const head = await server.inject({ method: "HEAD", url });
+    expect([head.statusCode, head.body]).toEqual([200, ""]);
+  }
+});
+
 it("answers every error as a problem document, without a stack or a secret", async () => {
   const { inject, world } = await bench();
   const json = { "content-type": "application/json" };
@@ -105,7 +123,7 @@ it("answers every error as a problem document, without a stack or a secret", asy
     inject("GET", "/apps/api"),
     inject("GET", "/apps", { token: null }),
   ]);
-  expect(answers.map(({ status }) => status)).toEqual([404, 404, 400, 414, 400, 415, 413, 500, 401]);
+  expect(answers.map(({ status }) => status)).toEqual([404, 405, 400, 414, 400, 415, 413, 500, 401]);
   for (const { body, status, text, headers } of answers) {
     expect(headers["content-type"]).toContain("application/problem+json");
     expect(problemSchema.strict().parse(body).status).toBe(status);
