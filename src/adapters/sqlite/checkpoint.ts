@@ -1,10 +1,17 @@
 import { Worker } from "node:worker_threads";
 import { builtFile } from "../built.js";
+import type { Database } from "./driver.js";
 
 /** How many commits one checkpoint is made for: of one delivery each some 700 pages, of many some thousand. */
 const every = 50;
+/** When SQLite's own checkpoint is made, bytes. */
+const fullLog = 32_000 * 1024;
 /** How long the thread is kept for the next one, milliseconds. */
 const idleMs = 5_000;
+
+/** SQLite counts it in pages, and those of older stores are larger. */
+export const pagesOfFullLog = (db: Database): number =>
+  Math.round(fullLog / Number(db.prepare("PRAGMA page_size").get()?.page_size ?? 4096));
 
 /**
  * Moves what is in the write-ahead log into the database now and then. It is the one thing SQLite does that takes

@@ -4,7 +4,7 @@ import type { Deploy } from "../../domain/deploy.js";
 import { Fault } from "../../domain/fault.js";
 import type { AppState } from "../../domain/request.js";
 import type { Store } from "../../queue/store.js";
-import { createCheckpoints } from "./checkpoint.js";
+import { createCheckpoints, pagesOfFullLog } from "./checkpoint.js";
 import { createDiskWatch } from "./disk.js";
 import { CONSTRAINT, type Database, openDatabase, type Row, sqliteCode } from "./driver.js";
 import { unusable, unwritable } from "./faults.js";
@@ -40,7 +40,7 @@ export function openStore(
     db.exec(
       `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
        PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864;
-       PRAGMA wal_autocheckpoint = 32000; PRAGMA cache_size = -8000`,
+       PRAGMA wal_autocheckpoint = ${pagesOfFullLog(db)}; PRAGMA cache_size = -8000`,
     );
     migrate(db);
     const disk = createDiskWatch({ file: path, onReplaced });

@@ -4,7 +4,7 @@ import { chmodSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { openDatabase } from "../../../src/adapters/sqlite/driver.js";
+import { type Database, openDatabase } from "../../../src/adapters/sqlite/driver.js";
 import { migrate } from "../../../src/adapters/sqlite/migrations.js";
 import { openStore } from "../../../src/adapters/sqlite/store.js";
 import type { Queued } from "../../../src/domain/deploy.js";
@@ -166,6 +166,25 @@ test("something else in the store's place is named as such", () => {
     "this is no database, and long enough to be read as one".repeat(50),
   );
   expect(() => openStore(dir)).toThrow(expect.objectContaining({ code: "store_damaged" }));
+});
+
+test("the log of writes is as large before SQLite itself empties it, whatever pages the store was made with", () => {
+  const opened = (dir: string) => {
+    let db: Database | undefined;
+    const store = openStore(dir, (path) => {
+      db = openDatabase(path);
+      return db;
+    });
+    onTestFinished(() => store.close());
+    const pragma = (name: string) => Number(db?.prepare(`PRAGMA ${name}`).get()?.[name]);
+    return { page: pragma("page_size"), log: pragma("page_size") * pragma("wal_autocheckpoint") };
+  };
+  const older = tempDir("store");
+  const db = openDatabase(join(older, "dropless.db"));
+  db.exec("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA user_version = 0");
+  db.close();
+  expect(opened(tempDir("store"))).toEqual({ page: 1024, log: 32_768_000 });
+  expect(opened(older)).toEqual({ page: 4096, log: 32_768_000 });
 });
 
 test("a data folder that cannot be made is a clear fault", () => {
