@@ -30,7 +30,7 @@ export const askBody = z.strictObject({
   app: z.string(),
   ref: z
     .string()
-    .refine((ref) => isRefName(ref) || isSha(ref), "is neither a branch, a tag nor a whole sha")
+    .refine((ref) => isRefName(ref) || isSha(ref), "is not the name of a branch or a tag, nor a hash")
     .optional(),
 });
 
