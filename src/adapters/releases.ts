@@ -41,6 +41,8 @@ interface Marker {
 }
 
 const mega = 1 << 20;
+/** Of folders that are no release any more, and on their way out. */
+const trashPrefix = ".trash-";
 
 function bootId(): string | undefined {
   try {
@@ -75,6 +77,7 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
   const folder = join(root, "releases");
   const link = join(root, "current");
   const pathOf = (name: string) => join(folder, name);
+  const trashOf = (name: string) => join(folder, trashPrefix + name);
   const markerOf = (name: string) => join(pathOf(name), ".dropless", "built");
   /** Free room when the release under way was begun. */
   let roomBefore: { name: string; bytes: number } | undefined;
@@ -122,10 +125,15 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
   /** Out of the way at once by its name, so that half of it is never taken for a release. */
   const discard = async (name: string): Promise<void> => {
     if (!find(name)) return;
-    const trash = join(folder, `.trash-${name}`);
+    const trash = trashOf(name);
     await removeTree(trash);
     renameSync(pathOf(name), trash);
     await removeTree(trash);
+  };
+  const sweep = async (): Promise<void> => {
+    if (!existsSync(folder)) return;
+    for (const name of readdirSync(folder))
+      if (name.startsWith(trashPrefix)) await removeTree(join(folder, name));
   };
 
   const whole = (): string[] => names().filter((name) => marker(name) !== undefined);
@@ -184,13 +192,13 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
       }
     },
     async prune(keep, spare) {
-      if (!existsSync(folder)) return [];
-      for (const name of readdirSync(folder))
-        if (name.startsWith(".trash-")) await removeTree(join(folder, name));
+      // What could not be removed then is told now.
+      await sweep();
       const kept = new Set(whole().slice(-keep));
       const gone = names().filter((name) => !kept.has(name) && !spare.has(name));
-      for (const name of gone) await discard(name);
+      for (const name of gone) renameSync(pathOf(name), trashOf(name));
       return gone;
     },
+    sweep,
   };
 }

@@ -81,6 +81,7 @@ export function createEngine(
       return one;
     };
   };
+  const modules = byApp((app) => createModules({ app }));
   const releases = byApp((app) => createReleases({ app, now: () => new Date(), preload }));
 
   const revive = createRevive({
@@ -98,7 +99,7 @@ export function createEngine(
     git: byApp((app) => createGit({ app, env: process.env, timeoutMs: app.timeouts.fetch, stopwatch })),
     releases,
     builds: byApp((app) => createBuilds({ app, releases: releases(app) })),
-    modules: byApp((app) => createModules({ app })),
+    modules,
     buildCache: byApp((app) => createBuildCache({ app })),
     identify,
     rollout: revive.rollout,
@@ -135,6 +136,10 @@ export function createEngine(
         // The first deploy may have made PM2's home.
         void god?.look();
       }
+    },
+    async afterwards() {
+      for (const app of Object.values(config.apps))
+        for (const of of [releases(app), modules(app)]) await of.sweep().catch(report);
     },
     logs,
     ids: createIds(Date.now, createRandom(), store.list({ limit: 1 }).deploys[0]?.id),

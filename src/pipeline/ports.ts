@@ -62,8 +62,13 @@ export interface Releases {
   activate(release: Release | undefined): void;
   /** The release that `current` points to. */
   current(): string | undefined;
-  /** Removes half-built ones and all but the newest `keep` and those to be spared. Gives their names. */
+  /**
+   * Throws away half-built ones and all but the newest `keep` and those to be spared, and gives their names: they are no
+   * releases any more, and `sweep` removes them.
+   */
   prune(keep: number, spare: ReadonlySet<string>): Promise<string[]>;
+  /** Removes what was thrown away; to be called after a deploy and at the start, and never beside a deploy. */
+  sweep(): Promise<void>;
   /** Fault `disk_full` when there is no longer room for anything. */
   demandRoom(): void;
 }
@@ -108,8 +113,10 @@ export interface Modules {
   learn(release: Release, io: WorkIo, prune: () => Promise<void>): Promise<void>;
   /** Before a release is removed: what was lent to it is kept again. */
   giveBack(release: Release): Promise<void>;
-  /** Removes all but the few newest; all of them with `none`. */
+  /** Throws away all but the few newest; all of them with `none`. `sweep` removes them. */
   tidy(options: { none: boolean }): Promise<void>;
+  /** As that of the releases. */
+  sweep(): Promise<void>;
 }
 
 /** Releases that are there, by what they were built of. */

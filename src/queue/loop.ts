@@ -13,6 +13,7 @@ interface Deps {
   journal: Journal;
   logs: DeployLogs;
   run: RunDeploy;
+  afterwards?: () => Promise<void>;
   now: () => number;
   isApp: (name: string) => boolean;
   report: (error: unknown) => void;
@@ -56,6 +57,7 @@ export function createLoop(deps: Deps) {
   let working: Promise<void> | undefined;
   let scheduled = false;
   let wanted = false;
+  let isFirst = true;
   let on = false;
 
   function claim(): Running | undefined {
@@ -135,16 +137,25 @@ export function createLoop(deps: Deps) {
     session = undefined;
   }
 
+  /** The deploy has ended for whoever waits for it; the next one finds it done, and with it the room on the disk. */
+  const tidyUp = async (): Promise<void> => {
+    if (!stopping.signal.aborted) await deps.afterwards?.().catch(report);
+  };
+
   async function work(resumable: Running | undefined): Promise<void> {
     if (resumable) {
       const counted = await persistently(() => takeUp(resumable));
       if (counted) await execute(counted, true);
     }
+    // What the last process had left to do.
+    if (isFirst) await tidyUp();
+    isFirst = false;
     while (!stopping.signal.aborted) {
       wanted = false;
       const claimed = await persistently(claim);
       if (!claimed) return;
       await execute(claimed, false);
+      await tidyUp();
     }
   }
 

@@ -17,6 +17,8 @@ export interface QueueDeps {
   ids: () => string;
   /** Milliseconds since 1970. */
   now?: () => number;
+  /** What is left to do between two deploys, when nobody waits for it, and once at the start. */
+  afterwards?: () => Promise<void>;
   /** Is this app configured? */
   isApp: (name: string) => boolean;
   /** Told of what cannot be passed on to anybody: a listener that throws, a store that cannot be written. */
@@ -35,6 +37,7 @@ export function createQueue(deps: QueueDeps): Queue {
     journal,
     logs,
     run,
+    afterwards: deps.afterwards,
     now,
     isApp,
     report,

@@ -88,7 +88,7 @@ test("`current` is switched by renaming a link, and goes when nothing is live", 
   expect(lstatSync(join(root, "current"), { throwIfNoEntry: false })).toBeUndefined();
 });
 
-test("prune keeps the newest and whom it is told to spare, and removes what a crash left", async () => {
+test("prune keeps the newest and whom it is told to spare; what it throws away, and what a crash left, goes", async () => {
   const { root, releases, built } = setUp();
   const names = [built(), built(), built(), built(), built()];
   const half = releases.create("f".repeat(40)).name;
@@ -96,6 +96,9 @@ test("prune keeps the newest and whom it is told to spare, and removes what a cr
   writeFileSync(join(root, "releases", "notes.txt"), "a person's own");
   const gone = await releases.prune(2, new Set([names[0] ?? ""]));
   expect(gone.sort()).toEqual([names[1], names[2], half].sort());
+  for (const name of gone) expect(releases.find(name)).toBeUndefined();
+  expect(releases.whole()).toEqual([names[0], names[3], names[4]]);
+  await releases.sweep();
   expect(readdirSync(join(root, "releases")).sort()).toEqual([names[0], names[3], names[4], "notes.txt"]);
 });
 

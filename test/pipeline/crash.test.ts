@@ -126,6 +126,7 @@ describe.each(scenarios)("killed before and after each of its actions, %s", (_, 
           ).toEqual(serving ? [serving, serving] : []);
           // Nothing half-built is left over.
           if (wanted !== "rolled_back") {
+            await world.releases.sweep();
             const folders = readdirSync(join(world.app.root, "releases"));
             expect(folders.sort(), where).toEqual([...new Set([old, serving])].filter(Boolean).sort());
           }

@@ -37,6 +37,7 @@ export function bench(
     retryMs?: number;
     onAbort?: boolean;
     ids?: () => string;
+    afterwards?: () => Promise<void>;
   } = {},
 ) {
   const dir = options.dir ?? tempDir("queue");
@@ -66,6 +67,7 @@ export function bench(
     isApp: (name) => apps.includes(name),
     now: options.now,
     retryMs: options.retryMs ?? 5,
+    afterwards: options.afterwards,
     report: (error) => void reported.push(error),
     run: (recorder, signal, ending) =>
       new Promise((end, crash) => {

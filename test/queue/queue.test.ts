@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { isEnded } from "../../src/domain/deploy.js";
 import { createIds, createRandom } from "../../src/domain/ids.js";
 import { tempDir } from "../support/temp.js";
@@ -232,6 +232,37 @@ test("a pipeline that throws fails its deploy, and the queue goes on", async () 
   expect(end && isEnded(end) && end.steps?.find(({ name }) => name === "build")?.status).toBe("failed");
   b.push(2);
   await b.run(2);
+});
+
+test("what is left to do is done at the start and after each deploy, before the next and behind the end", async () => {
+  const told: string[] = [];
+  let release = () => {};
+  const b = bench({
+    afterwards: async () => {
+      told.push(`after ${b.seen.filter(isEnded).length} ended, ${b.runs.length} begun`);
+      await new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      throw new Error("a folder that cannot be removed");
+    },
+  });
+  b.queue.start();
+  const first = b.push(1);
+  const second = b.push(2, "web");
+  await vi.waitFor(() => expect(told).toHaveLength(1), 60_000);
+  expect(b.runs).toEqual([]);
+  release();
+  (await b.run(1)).end({ status: "succeeded" });
+  await b.ended(first.deploy.id);
+  await vi.waitFor(() => expect(told).toHaveLength(2), 60_000);
+  expect(b.queue.get(second.deploy.id)).toMatchObject({ status: "queued" });
+  release();
+  (await b.run(2)).end({ status: "succeeded" });
+  await b.ended(second.deploy.id);
+  expect(told.slice(0, 2)).toEqual(["after 0 ended, 0 begun", "after 1 ended, 1 begun"]);
+  expect(b.reported).toHaveLength(2);
+  await vi.waitFor(() => expect(told).toHaveLength(3), 60_000);
+  release();
 });
 
 test("every change is in the store before it is in the log, and there before anybody is told", async () => {

@@ -51,6 +51,9 @@ export async function inspect(host, wanted, { settled = [] } = {}) {
       faults.push(`${name}: the store has ${JSON.stringify(body.live)} as live, current is ${current}`);
     const releases = join(root, "releases");
     if (!settled.includes(name)) continue;
+    // What was thrown away is removed after the deploy.
+    const trash = () => readdirSync(releases).some((release) => release.startsWith("."));
+    for (const until = Date.now() + 10_000; trash() && Date.now() < until; ) await sleep(50);
     for (const release of readdirSync(releases))
       if (!existsSync(join(releases, release, ".dropless", "built")))
         faults.push(`${name}: ${release} is left half-built`);

@@ -17,7 +17,7 @@ import { removeTree } from "../remove-tree.js";
 import { type Entry, type KeptEntry, openEntry } from "./entry.js";
 import { copyFolders, findModules, lookThrough, replacePlace } from "./files.js";
 import { learnPrune, slimDown, takeBack } from "./prune.js";
-import { tidy } from "./tidy.js";
+import { sweep, tidy } from "./tidy.js";
 
 /** Less room than this, and nothing is kept. Bytes. */
 const roomBytes = 1 << 30;
@@ -208,5 +208,7 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
       await settling;
       await tidy(folder, none);
     },
+
+    sweep: () => sweep(folder),
   };
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { removeTree } from "../remove-tree.js";
 import { openEntry } from "./entry.js";
@@ -8,13 +8,15 @@ const most = 3;
 /** All but the newest together. Bytes. */
 const mostBytes = 4 * (1 << 30);
 
-/** Removes what no deploy will use again, and what a killed one has left. */
+const trashPrefix = ".trash-";
+
+/** Removes what a killed deploy has left, and throws away what none will use again. */
 export async function tidy(folder: string, none: boolean): Promise<void> {
   if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) if (name.startsWith(".")) await removeTree(join(folder, name));
   const known = readdirSync(folder).map((name) => {
     const { read, readLent } = openEntry(join(folder, name));
-    const entry = name.startsWith(".") ? undefined : (read() ?? readLent());
-    return { name, entry, used: statSync(join(folder, name)).mtimeMs };
+    return { name, entry: read() ?? readLent(), used: statSync(join(folder, name)).mtimeMs };
   });
   let count = 0;
   let bytes = 0;
@@ -23,6 +25,13 @@ export async function tidy(folder: string, none: boolean): Promise<void> {
     if (fits && !none) {
       count++;
       bytes += entry.bytes;
-    } else await removeTree(join(folder, name));
+    } else renameSync(join(folder, name), join(folder, trashPrefix + name));
   }
+}
+
+/** Removes what was thrown away. */
+export async function sweep(folder: string): Promise<void> {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder))
+    if (name.startsWith(trashPrefix)) await removeTree(join(folder, name));
 }
