@@ -163,7 +163,7 @@ export function render(faults) {
 Every error of dropless has a code, says in one sentence what happened and why, and what to do. This page lists them all; it is
 generated from the code (\`node scripts/docs.js\`), and \`…\` stands for what is filled in when it happens.
 
-Where to look first: \`dropless status\` (the last deploy and its error), \`dropless logs api\` (everything it printed, your app's
+Where to look first: \`dropless status api\` (what is live, the last deploy and its error), \`dropless logs api\` (everything it printed, your app's
 stack trace included), \`dropless check\` (the doctor), and \`journalctl -u dropless\` (the daemon itself).
 
 ${entries.join("\n\n")}`.trimEnd()}\n`;

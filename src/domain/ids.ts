@@ -46,3 +46,6 @@ export function createIds(now: () => number = Date.now, random = createRandom(),
     return encode(BigInt(lastTime), 10) + encode(lastRandom, 16);
   };
 }
+
+/** Looks like a deploy's id, as opposed to an app's name. */
+export const isDeployId = (text: string): boolean => /^[0-9a-hjkmnp-tv-z]{26}$/.test(text);

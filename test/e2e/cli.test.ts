@@ -127,6 +127,14 @@ describe("the command line, on a real server", () => {
     const one = await dropless("status", hooks.id);
     expect(one.out).toMatch(/✔ rollout[\s\S]*✔ api is live[\s\S]*probed, 0 failed/);
 
+    const app = await dropless("status", "api");
+    expect(app.out.startsWith(status.out.split("  for ")[0] ?? "-")).toBe(true);
+    expect(app.out).toMatch(/ online [\s\S]*\n\napi {2}succeeded {2}\w{26}[\s\S]*✔ rollout/);
+    expect(JSON.parse((await dropless("status", "api", "--json")).out)).toMatchObject({
+      app: { name: "api" },
+      deploy: { app: "api", status: "succeeded" },
+    });
+
     const list = await dropless("list", "-n", "2");
     expect(list.out.split("\n").filter((line) => line.includes(" api "))).toHaveLength(2);
     expect(list.out).toMatch(/dropless list --before \w{26} -n 2\n/);
@@ -174,6 +182,7 @@ describe("the command line, on a real server", () => {
   it("what does not exist is exit code 2", async () => {
     for (const args of [
       ["status", "00000000000000000000000000"],
+      ["status", "nothing"],
       ["deploy", "nothing"],
       ["logs", "nothing"],
       ["cancel", "x"],

@@ -1,12 +1,11 @@
 import { Fault } from "../../domain/fault.js";
+import { isDeployId } from "../../domain/ids.js";
 import type { DeployView } from "../../http/wire.js";
 import type { Shell } from "../command.js";
 import { exitCode, exitOfStatus } from "../exit.js";
 import type { Session } from "../session.js";
 import { safeLine } from "../text.js";
 import { watchDeploy } from "../watch.js";
-
-const isDeployId = (text: string): boolean => /^[0-9a-hjkmnp-tv-z]{26}$/.test(text);
 
 async function deployOf(session: Session, idOrApp: string | undefined): Promise<DeployView> {
   const client = session.client();

@@ -1,3 +1,4 @@
+import { isDeployId } from "../../domain/ids.js";
 import type { AppView, DeployView } from "../../http/wire.js";
 import type { Shell } from "../command.js";
 import { ago, bytes, duration, plural, shortRef, shortSha, stepTime, table } from "../format.js";
@@ -57,11 +58,29 @@ function showApp(app: AppView, t: Terminal): void {
   if (back.length > 0) t.line(t.dim(`  back to: ${back.join(", ")}`));
 }
 
-async function status(session: Session, id: string | undefined): Promise<number> {
+/** What is live, and how the last deploy went: where one looks first when something is wrong. */
+async function statusOfApp({ terminal: t, json, client }: Session, name: string): Promise<number> {
+  const app = await client().app(name);
+  const [latest] = (await client().list({ app: name, limit: 1 })).deploys;
+  const deploy = latest && (await client().get(latest.id));
+  if (json) {
+    t.json({ app, deploy: deploy ?? null });
+    return 0;
+  }
+  showApp(app, t);
+  if (deploy) {
+    t.line();
+    showDeploy(deploy, t);
+  }
+  return 0;
+}
+
+async function status(session: Session, idOrApp: string | undefined): Promise<number> {
   const { terminal: t, json } = session;
   const client = session.client();
-  if (id) {
-    const deploy = await client.get(id);
+  if (idOrApp && !isDeployId(idOrApp)) return statusOfApp(session, idOrApp);
+  if (idOrApp) {
+    const deploy = await client.get(idOrApp);
     if (json) t.json(deploy);
     else showDeploy(deploy, t);
     return 0;
@@ -80,6 +99,6 @@ export function addStatus({ program, action }: Shell): void {
   program
     .command("status")
     .summary("what is live, or one deploy")
-    .argument("[id]", "a deploy; without it, every app")
-    .action(action((session, id: string | undefined) => status(session, id)));
+    .argument("[id|app]", "a deploy, or an app with its last deploy; without it, every app")
+    .action(action((session, idOrApp: string | undefined) => status(session, idOrApp)));
 }
