@@ -16,14 +16,14 @@ interface Seen {
   started: string;
 }
 
-/** `/proc/<pid>/stat` without zombies and the kernel's own; undefined when the process is gone (or there is no /proc). */
-function stat(pid: number): Seen | undefined {
+/** `/proc/<pid>/stat` without zombies; undefined when the process is gone (or there is no /proc). */
+function stat(pid: number): Seen | "kernel" | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     const [state, parent, group, session] = fields;
     if (state === "Z" || state === "X") return undefined;
-    if (group === "0" && (parent === "2" || pid === 2)) return undefined;
+    if (group === "0" && (parent === "2" || pid === 2)) return "kernel";
     const started = fields[19] ?? "";
     return { pid, parent: Number(parent), group: Number(group), session: Number(session), started };
   } catch {
@@ -47,13 +47,20 @@ const isKeeper = (pid: number): boolean => read(`/proc/${pid}/cmdline`).startsWi
 const isOfPm2 = (pid: number): boolean =>
   environ(pid).includes("\0pm_id=") || read(`/proc/${pid}/cmdline`).startsWith("PM2 ");
 
-function everyone(): Seen[] | undefined {
+/**
+ * All processes but the kernel's own. Those are most of a machine's, and `kernel` keeps them between looks, so that they are read
+ * once: pids are given in a circle, too long for one of them to be somebody else's at the next look.
+ */
+function everyone(kernel: Set<number>): Seen[] | undefined {
   try {
-    return readdirSync("/proc")
-      .map(Number)
-      .filter(Number.isInteger)
-      .map(stat)
-      .filter((one) => one !== undefined);
+    const pids = readdirSync("/proc").map(Number).filter(Number.isInteger);
+    const there = new Set(pids);
+    for (const pid of kernel) if (!there.has(pid)) kernel.delete(pid);
+    return pids.flatMap((pid) => {
+      const seen = kernel.has(pid) ? "kernel" : stat(pid);
+      if (seen === "kernel") kernel.add(pid);
+      return seen === "kernel" || !seen ? [] : [seen];
+    });
   } catch {
     return undefined;
   }
@@ -77,6 +84,7 @@ export interface Family {
 export function createFamily(marker: string, leader?: number): Family {
   const known = new Map<number, string>();
   const strangers = new Map<number, string>();
+  const kernel = new Set<number>();
   const sessions = new Set(leader === undefined ? [] : [leader]);
 
   const isMarked = ({ pid, started }: Seen): boolean => {
@@ -90,7 +98,7 @@ export function createFamily(marker: string, leader?: number): Family {
 
   return {
     look() {
-      const all = everyone()?.filter(({ pid }) => pid !== process.pid);
+      const all = everyone(kernel)?.filter(({ pid }) => pid !== process.pid);
       if (!all) return undefined;
       const members = new Map<number, Seen>();
       const others = new Set<number>();
