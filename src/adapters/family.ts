@@ -19,7 +19,8 @@ interface Seen {
 /** `/proc/<pid>/stat` without zombies; undefined when the process is gone (or there is no /proc). */
 function stat(pid: number): Seen | "kernel" | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // Whatever its name is: Node reads UTF-8 at half the cost of Latin 1, and all processes are read each time.
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     const [state, parent, group, session] = fields;
     if (state === "Z" || state === "X") return undefined;

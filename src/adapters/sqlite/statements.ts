@@ -22,10 +22,11 @@ export const prepareAll = (db: Database) => ({
     `SELECT sha FROM deploys WHERE place = ? AND seq <= ? AND trigger <> 'rollback' AND sha <> ''
        ORDER BY seq DESC`,
   ),
+  // Not ordered: for that SQLite would make a table to sort in, each time.
   remembered: db.prepare(
-    `SELECT coalesce(
-         (SELECT deploy FROM deliveries WHERE app = ? AND body_sha256 = ? ORDER BY rowid DESC LIMIT 1),
-         (SELECT deploy FROM deliveries WHERE app = ? AND id = ? ORDER BY rowid DESC LIMIT 1)) AS deploy`,
+    `SELECT deploy FROM deliveries WHERE rowid = coalesce(
+         (SELECT max(rowid) FROM deliveries WHERE app = ? AND body_sha256 = ?),
+         (SELECT max(rowid) FROM deliveries WHERE app = ? AND id = ?))`,
   ),
   retarget: db.prepare("UPDATE deliveries SET deploy = ? WHERE deploy = ?"),
   remember: db.prepare(
