@@ -69,7 +69,8 @@ export function createBodyReader(most = mostHeld) {
       const whole = (): void => {
         leave();
         held += length - cost;
-        resolve(Buffer.concat(chunks, length));
+        const [only] = chunks;
+        resolve(only && chunks.length === 1 ? only : Buffer.concat(chunks, length));
       };
       const take = (chunk: Buffer): void => {
         chunks.push(chunk);

@@ -34,6 +34,19 @@ it("takes a request of an Actions job, and GitHub's form encoding", async () => 
   expect(answer.body).toMatchObject({ status: "queued", commit: { sha: shaOf(3) } });
 });
 
+it("answers who signs wrongly behind whatever else came at the same moment", async () => {
+  const { deliver } = await bench();
+  const order: string[] = [];
+  const wrong = { headers: { "x-hub-signature-256": `sha256=${"0".repeat(64)}` } };
+  const said = (name: string) => () => void order.push(name);
+  await Promise.all([
+    deliver(push(), "push", wrong).then(said("wrong")),
+    deliver({ zen: "…", hook_id: 1 }, "ping").then(said("right")),
+    deliver(push({ deleted: true }), "push").then(said("right")),
+  ]);
+  expect(order).toEqual(["right", "right", "wrong"]);
+});
+
 it("answers a repeat with the earlier deploy, and no token", async () => {
   const { deliver, queue } = await bench();
   const first = await deliver(push(), "push", { headers: { "x-github-delivery": "d-1" } });
