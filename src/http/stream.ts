@@ -140,8 +140,13 @@ export function createStreams({ logs, queue, redact, stopping, closingMs = 5_000
         const deploy = ended && queue.get(id);
         if (deploy) yield Buffer.from(redact.text(formatSse("end", "end", await view(deploy))));
       }
-      yield* beating(all());
-      if (stopping.aborted) yield Buffer.from('event: stopping\ndata: {"resume":true}\n\n');
+      let last = after;
+      for await (const chunk of beating(all())) {
+        last = lastIds.get(chunk) ?? last;
+        yield chunk;
+      }
+      // With the id of the last one before it: whoever resumes from there has missed nothing.
+      if (stopping.aborted) yield Buffer.from(formatSse(String(last), "stopping", { resume: true }));
     },
 
     /** The plain text. A follower that the daemon leaves sees its connection break, never a false end. */

@@ -193,7 +193,8 @@ it("tells followers when the daemon stops, and never a false end", async () => {
   await server.close();
   await broken;
   const { seen } = await watching;
-  expect(seen.at(-1)?.event).toBe("stopping");
+  expect(seen.at(-1)).toMatchObject({ event: "stopping", id: seen.at(-2)?.id });
+  expect(seen.at(-1)?.id).toMatch(/^[1-9]/);
   expect(seen.some(({ event }) => event === "end")).toBe(false);
 });
 
