@@ -17,8 +17,8 @@ const lookMs = 250;
 const politely = `echo 700 2>/dev/null >/proc/self/oom_score_adj; echo ${niceLevel} 2>/dev/null >/proc/self/autogroup; exec nice -n ${niceLevel} "$@"`;
 
 /**
- * After a piece smaller than this (bytes), what comes next is left to gather for a moment (milliseconds): a build that
- * writes each line by itself would else be read line by line.
+ * After two pieces smaller than this (bytes), what comes next is left to gather for a moment (milliseconds): a build that
+ * writes each line by itself would else be read line by line. One alone may be a flood that has just been caught up with.
  */
 const smallPiece = 16_384;
 const gatherMs = 1;
@@ -31,13 +31,15 @@ interface Flow {
 
 /** One stream to the log; the stream stands still until the log has room. */
 async function pour(from: Readable, stream: "stdout" | "stderr", log: CommandOptions["log"], flow: Flow) {
+  let before = 0;
   for await (const chunk of from as AsyncIterable<Buffer>) {
     flow.chunks++;
     log.write(stream, chunk);
     flow.waits = true;
     await log.drained();
     flow.waits = false;
-    if (chunk.length < smallPiece) await sleep(gatherMs);
+    if (Math.max(before, chunk.length) < smallPiece) await sleep(gatherMs);
+    before = chunk.length;
   }
 }
 

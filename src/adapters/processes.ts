@@ -48,6 +48,8 @@ export async function reap(
   const told = new Set<number>();
   let count: number | undefined;
   const killAt = performance.now() + graceMs;
+  // Most often only the keeper is left, which is gone at once.
+  let pause = 1;
   for (let now = performance.now(); now < killAt + 10_000; now = performance.now()) {
     const rest = left();
     count ??= rest?.length;
@@ -57,7 +59,8 @@ export async function reap(
       else if (!told.has(pid)) send(pid, "SIGTERM");
       told.add(pid);
     }
-    await sleep(now - killAt > 500 ? 100 : 20);
+    pause = Math.min(pause * 2, now - killAt > 500 ? 100 : 20);
+    await sleep(pause);
   }
   return count ?? 0;
 }

@@ -1,3 +1,4 @@
+import { isAscii } from "node:buffer";
 import type { Redactor } from "../../domain/redact.js";
 
 /** Characters of a line; a longer one is cut into pieces of this length. */
@@ -66,6 +67,17 @@ export function createFramer(redactor: Redactor, now: () => number, emit: (lines
   let partial = "";
   let progressAt = now();
 
+  /** The last bytes may have been the beginning of a character. */
+  let begun = false;
+
+  function decode(chunk: Uint8Array): string {
+    // Most of what a build prints, and ten times as fast.
+    if (!begun && isAscii(chunk))
+      return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).toString("latin1");
+    begun = (chunk.at(-1) ?? 0x80) >= 0x80;
+    return decoder.decode(chunk, { stream: true });
+  }
+
   /** Most of what a build prints is plain: one look at all of it, instead of several at each line. */
   function whole(text: string): void {
     const lines = text.split("\n");
@@ -108,11 +120,12 @@ export function createFramer(redactor: Redactor, now: () => number, emit: (lines
 
   return {
     write(chunk: string | Uint8Array): void {
-      feed(redacted.write(typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true })));
+      feed(redacted.write(typeof chunk === "string" ? chunk : decode(chunk)));
     },
     /** What has come without a line end is a line too. */
     flush(): void {
       feed(redacted.write(decoder.decode()));
+      begun = false;
       feed(redacted.end());
       if (partial === "") return;
       const line = partial;

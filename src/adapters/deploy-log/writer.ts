@@ -8,11 +8,11 @@ import { createOverflow } from "./overflow.js";
 import { type Entry, type Place, toRecords } from "./record.js";
 
 /** Bytes that wait to be written before a command is asked to pause. */
-const highWater = 1 << 20;
+const highWater = 2 << 20;
 /** Bytes that wait before lines are left out: whoever does not pause, or a disk that takes nothing. */
 const mostPending = 8 << 20;
 /** Bytes written at once. */
-const batch = 512 << 10;
+const batch = 1 << 20;
 /** Bytes of lines that are kept, and made into records, as one: a string much longer than that costs the collector more. */
 const piece = 48 << 10;
 /** What a record has beside its text, bytes. */
