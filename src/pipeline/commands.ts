@@ -22,7 +22,10 @@ const ansi = /\u001b\[[0-9;]*m/g;
 /** Enough to hold an error's lines, whatever comes after them. Characters. */
 const tailLength = 16_384;
 
-/** The last of what is added. It is put together only when it is asked for: most commands succeed, and some print much. */
+/**
+ * The last of what is added, and somewhat more than a tail, so that what is cut off can be redacted first. It is put together only
+ * when it is asked for: most commands succeed, and some print much.
+ */
 function createTail() {
   const parts: Uint8Array[] = [];
   let bytes = 0;
@@ -34,7 +37,7 @@ function createTail() {
       // A character has four bytes at most.
       while (bytes - (parts[0]?.length ?? 0) >= 4 * tailLength) bytes -= parts.shift()?.length ?? 0;
     },
-    text: (): string => Buffer.concat(parts).toString().slice(-tailLength),
+    text: (): string => Buffer.concat(parts).toString(),
   };
 }
 
@@ -61,7 +64,8 @@ export async function command(context: Context, line: string | Argv, work: Work)
     await run({ command: line, ...work, env, memory, log: listening, signal, stopwatch, marker });
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    const tail = printed.text();
+    const last = printed.text();
+    const tail = last.slice(-tailLength);
     if (work.what === "install" && drift.test(tail)) {
       throw new Fault(
         "install_failed",
@@ -78,7 +82,7 @@ export async function command(context: Context, line: string | Argv, work: Work)
     }
     releases.demandRoom();
     // Redacted before it is cut: half a secret is not recognised.
-    const why = cause.exec(context.redact(tail.replace(ansi, "")))?.[0].trim();
+    const why = cause.exec(context.redact(last.replace(ansi, "")).slice(-tailLength))?.[0].trim();
     if (!why || !error.code.endsWith("_failed")) throw error;
     throw new Fault(error.code, `${error.message}: ${why.slice(0, 300)}`, error.hint);
   }

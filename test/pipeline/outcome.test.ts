@@ -339,6 +339,22 @@ test.each([
   expect(outcome).not.toMatchObject({ error: { message: "`npm ci` ended with exit code 1" } });
 });
 
+test("where what a command printed is cut, no half of a secret is left to be quoted", async () => {
+  const world = await setUp(false);
+  // The last 16,384 characters begin in the midst of the secret.
+  const line = "hush-hush TypeError: no\n";
+  const printed = `${line}${"z\n".repeat(10_000)}`.slice(0, 16_384 + "hush-".length);
+  const outcome = await world.run(undefined, {
+    run: async ({ log }) => {
+      log.write("stderr", Buffer.from(`first\n${printed}`));
+      throw new Fault("install_failed", "`npm ci` ended with exit code 1", "");
+    },
+  });
+  expect(outcome).toMatchObject({
+    error: { message: "`npm ci` ended with exit code 1: *** TypeError: no" },
+  });
+});
+
 test("an adopted app whose first deploy fails runs as it had", async () => {
   const world = createWorld(join(tempDir(), "app"));
   world.world.instances = [instance(1), instance(2)];

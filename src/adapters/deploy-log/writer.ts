@@ -9,8 +9,9 @@ import { type Entry, type Place, toRecords } from "./record.js";
 
 /** Bytes that wait to be written before a command is asked to pause. */
 const highWater = 2 << 20;
+// Who pauses may still bring two full pipes of empty lines, 64 K of them each.
 /** Bytes that wait before lines are left out: whoever does not pause, or a disk that takes nothing. */
-const mostPending = 8 << 20;
+const mostPending = 18 << 20;
 /** Bytes written at once. */
 const batch = 1 << 20;
 /** Bytes of lines that are kept, and made into records, as one: a string much longer than that costs the collector more. */

@@ -253,11 +253,25 @@ test("whoever does not pause is not allowed to fill the memory", async () => {
   log.write("stdout", "the end\n");
   await logs.close("d1");
   const lines = texts(await all(logs));
-  expect(lines.length).toBeLessThan(15_000);
+  expect(lines.length).toBeLessThan(20_000);
   expect(lines.some((line) => line.includes("left out here: the log could not be written as fast"))).toBe(
     true,
   );
   expect(lines.at(-1)).toBe("the end");
+});
+
+test("whoever pauses loses no line, however many are in what a pipe holds", async () => {
+  const { logs } = newLogs();
+  const log = logs.open("d1");
+  log.step("build", "running");
+  const chunk = Buffer.from("\n".repeat(65_536));
+  log.write("stdout", `${"w".repeat(1000)}\n`.repeat(1800));
+  await log.drained();
+  log.write("stdout", chunk);
+  log.write("stderr", chunk);
+  await log.drained();
+  await logs.close("d1");
+  expect(texts(await all(logs))).toHaveLength(1800 + 2 * 65_536);
 });
 
 test("a log that cannot be written harms nobody, and goes on when it can be again", async () => {
