@@ -21,8 +21,10 @@ export function createBuilds(deps: {
         .filter((name) => name !== release.name && releases.built(name)?.content === content)
         .map((name) => releases.find(name))
         .find((found) => found !== undefined);
-      if (!from) return undefined;
       const aside = join(release.path, ".dropless", "copy");
+      // Of an attempt that was killed: after the machine's restart nothing may be copied, and it would stay.
+      await removeTree(aside);
+      if (!from) return undefined;
       const unfit = new AbortController();
       try {
         const since = lstatSync(join(from.path, ".dropless", "built")).ctimeMs;
@@ -44,7 +46,6 @@ export function createBuilds(deps: {
         };
         // Aside, since nobody knows yet whether it may be used.
         const copy = async () => {
-          await removeTree(aside);
           mkdirSync(aside, { recursive: true });
           const signal = AbortSignal.any([io.signal, unfit.signal]);
           const work = { from: from.path, to: aside, paths: entries, timeoutMs: app.timeouts.install };

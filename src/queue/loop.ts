@@ -58,6 +58,7 @@ export function createLoop(deps: Deps) {
   let scheduled = false;
   let wanted = false;
   let isFirst = true;
+  let isTidying = false;
   let on = false;
 
   function claim(): Running | undefined {
@@ -139,7 +140,10 @@ export function createLoop(deps: Deps) {
 
   /** The deploy has ended for whoever waits for it; the next one finds it done, and with it the room on the disk. */
   const tidyUp = async (): Promise<void> => {
-    if (!stopping.signal.aborted) await deps.afterwards?.().catch(report);
+    if (stopping.signal.aborted) return;
+    isTidying = true;
+    await deps.afterwards?.().catch(report);
+    isTidying = false;
   };
 
   async function work(resumable: Running | undefined): Promise<void> {
@@ -187,6 +191,8 @@ export function createLoop(deps: Deps) {
     running: (): Session | undefined => session,
     async stop(graceMs: number): Promise<void> {
       stopping.abort();
+      // What of that is left is done at the next start.
+      if (isTidying) return;
       const ended = working ?? Promise.resolve();
       await within(graceMs, ended);
       if (!session) return;

@@ -265,6 +265,21 @@ test("what is left to do is done at the start and after each deploy, before the 
   release();
 });
 
+test("a stop does not wait for what is left to do", async () => {
+  let told = 0;
+  const b = bench({
+    afterwards: () => {
+      told++;
+      return new Promise(() => {});
+    },
+  });
+  b.queue.start();
+  b.push(1);
+  await vi.waitFor(() => expect(told).toBe(1), 60_000);
+  await b.queue.stop({ graceMs: 600_000 });
+  expect(b.runs).toEqual([]);
+});
+
 test("every change is in the store before it is in the log, and there before anybody is told", async () => {
   const b = bench();
   const told: string[] = [];

@@ -201,7 +201,8 @@ export function createModules({ app }: { app: Pick<AppConfig, "root" | "timeouts
       const key = noted(release);
       const kept = key === undefined ? undefined : entryOf(key);
       const entry = kept?.readLent();
-      if (kept && entry && takeBack(kept, entry, release)) kept.settle(entry);
+      // Without that it was not lent: whoever was learning it died, and what was moved meanwhile nobody knows.
+      if (kept && entry?.prune && takeBack(kept, entry, release)) kept.settle(entry);
     },
 
     async tidy({ none }) {
