@@ -20,7 +20,7 @@ import { Fault } from "../domain/fault.js";
 import { isReleaseName, type Release, releaseName } from "../domain/release.js";
 import type { Releases } from "../pipeline/ports.js";
 import { furnish } from "./furnish.js";
-import { removeTree } from "./remove-tree.js";
+import { removeTree, removeTrees } from "./remove-tree.js";
 
 export interface ReleasesOptions {
   app: Pick<AppConfig, "root" | "shared">;
@@ -130,11 +130,12 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
     renameSync(pathOf(name), trash);
     await removeTree(trash);
   };
-  const sweep = async (): Promise<void> => {
-    if (!existsSync(folder)) return;
-    for (const name of readdirSync(folder))
-      if (name.startsWith(trashPrefix)) await removeTree(join(folder, name));
-  };
+  const trash = (): string[] =>
+    existsSync(folder)
+      ? readdirSync(folder)
+          .filter((name) => name.startsWith(trashPrefix))
+          .map((name) => join(folder, name))
+      : [];
 
   const whole = (): string[] => names().filter((name) => marker(name) !== undefined);
 
@@ -192,13 +193,14 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
       }
     },
     async prune(keep, spare) {
-      // What could not be removed then is told now.
-      await sweep();
+      const left = trash();
       const kept = new Set(whole().slice(-keep));
       const gone = names().filter((name) => !kept.has(name) && !spare.has(name));
       for (const name of gone) renameSync(pathOf(name), trashOf(name));
+      // What no sweep could remove is told now.
+      await removeTrees(left);
       return gone;
     },
-    sweep,
+    sweep: () => removeTrees(trash()),
   };
 }

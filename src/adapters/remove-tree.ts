@@ -21,3 +21,10 @@ export async function removeTree(path: string): Promise<void> {
     await remove();
   }
 }
+
+/** Removes what it can of these; throws the first that could not be, when the others are gone. */
+export async function removeTrees(paths: readonly string[], remove = removeTree): Promise<void> {
+  const failed: unknown[] = [];
+  for (const path of paths) await remove(path).catch((error: unknown) => failed.push(error));
+  if (failed.length > 0) throw failed[0];
+}

@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { removeTree } from "../../src/adapters/remove-tree.js";
+import { removeTree, removeTrees } from "../../src/adapters/remove-tree.js";
 import { removeTempDir, tempDir } from "../support/temp.js";
 
 /** Modes mean nothing to root: then somebody else removes, in a folder he can reach. */
@@ -46,4 +46,14 @@ test("folders that were made read-only go too; what a link leads to stays", asyn
   expect(existsSync(tree)).toBe(false);
   expect(existsSync(join(other, "file"))).toBe(true);
   await removeTree(join(dir, "nothing"));
+});
+
+test("one that cannot be removed keeps no other from going, and is told", async () => {
+  const dir = tempDir();
+  const paths = ["one", "stuck", "two"].map((name) => join(dir, name));
+  for (const path of paths) mkdirSync(path);
+  const remove = (path: string) =>
+    path.endsWith("stuck") ? Promise.reject(new Error("it is a mount point")) : removeTree(path);
+  await expect(removeTrees(paths, remove)).rejects.toThrow("it is a mount point");
+  expect(paths.map((path) => existsSync(path))).toEqual([false, true, false]);
 });

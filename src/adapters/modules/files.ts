@@ -52,10 +52,9 @@ export async function namesBelow(root: string, folders: readonly string[]): Prom
 export function lookThrough(look: Look): Promise<Seen> {
   return new Promise((resolve, reject) => {
     const script = builtFile("./walk.js", import.meta.url);
-    const child = spawn("nice", ["-n", "10", process.execPath, script, JSON.stringify(look)], {
-      env: cleanEnvironment(),
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn("nice", ["-n", "10", process.execPath, script], { env: cleanEnvironment() });
+    // Not as an argument: the names of a large repository's files are longer than one may be.
+    child.stdin.once("error", () => {}).end(JSON.stringify(look));
     let output = "";
     let words = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { removeTree } from "../remove-tree.js";
+import { removeTrees } from "../remove-tree.js";
 import { openEntry } from "./entry.js";
 
 /** A branch's lockfile goes to and fro; more than these are not worth their room. */
@@ -10,14 +10,18 @@ const mostBytes = 4 * (1 << 30);
 
 const trashPrefix = ".trash-";
 
-/** Removes what a killed deploy has left, and throws away what none will use again. */
+const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
+
+/** Throws away what none will use again, and removes what a killed deploy has left. */
 export async function tidy(folder: string, none: boolean): Promise<void> {
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder)) if (name.startsWith(".")) await removeTree(join(folder, name));
-  const known = readdirSync(folder).map((name) => {
-    const { read, readLent } = openEntry(join(folder, name));
-    return { name, entry: read() ?? readLent(), used: statSync(join(folder, name)).mtimeMs };
-  });
+  const names = namesIn(folder);
+  const left = names.filter((name) => name.startsWith("."));
+  const known = names
+    .filter((name) => !name.startsWith("."))
+    .map((name) => {
+      const { read, readLent } = openEntry(join(folder, name));
+      return { name, entry: read() ?? readLent(), used: statSync(join(folder, name)).mtimeMs };
+    });
   let count = 0;
   let bytes = 0;
   for (const { name, entry } of known.sort((a, b) => b.used - a.used)) {
@@ -27,11 +31,13 @@ export async function tidy(folder: string, none: boolean): Promise<void> {
       bytes += entry.bytes;
     } else renameSync(join(folder, name), join(folder, trashPrefix + name));
   }
+  await removeTrees(left.map((name) => join(folder, name)));
 }
 
 /** Removes what was thrown away. */
-export async function sweep(folder: string): Promise<void> {
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder))
-    if (name.startsWith(trashPrefix)) await removeTree(join(folder, name));
-}
+export const sweep = (folder: string): Promise<void> =>
+  removeTrees(
+    namesIn(folder)
+      .filter((name) => name.startsWith(trashPrefix))
+      .map((name) => join(folder, name)),
+  );

@@ -1,6 +1,6 @@
 /**
  * A process of its own that looks through folders: tens of thousands of files would hold up the daemon, whose
- * requests go first. Gets a `Look` as its argument, prints a `Seen`.
+ * requests go first. Reads a `Look`, prints a `Seen`, both as JSON.
  */
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -98,4 +98,4 @@ function look({ roots, folders, texts, place, skip = [], since }: Look): Seen {
   return { ...seen, digest: hash.digest("hex") };
 }
 
-process.stdout.write(JSON.stringify(look(JSON.parse(process.argv[2] ?? "") as Look)));
+process.stdout.write(JSON.stringify(look(JSON.parse(readFileSync(0, "utf8")) as Look)));

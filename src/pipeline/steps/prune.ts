@@ -13,10 +13,14 @@ async function run(context: Context): Promise<StepResult> {
     for (const path of [instance.cwd, instance.script])
       if (path.startsWith(folder)) spare.add(path.slice(folder.length).split(sep)[0] ?? "");
   }
-  const gone = await releases.prune(app.keep, spare);
-  await buildCache.settle(recorder.deploy.id);
-  await modules.tidy({ none: !app.reuse });
-  if (gone.length > 0) log.say(`Removed ${gone.join(", ")}`);
+  try {
+    const gone = await releases.prune(app.keep, spare);
+    if (gone.length > 0) log.say(`Removed ${gone.join(", ")}`);
+  } finally {
+    // A release that cannot be removed keeps nothing else from being tidied up.
+    await buildCache.settle(recorder.deploy.id);
+    await modules.tidy({ none: !app.reuse });
+  }
   return undefined;
 }
 
