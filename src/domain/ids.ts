@@ -2,14 +2,37 @@ import { randomBytes } from "node:crypto";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 
-const encode = (value: bigint, length: number): string => {
+/** Digits of base 32, the highest first. */
+type Digits = readonly number[];
+
+const textOf = (digits: Digits): string => {
   let text = "";
-  for (let rest = value, i = 0; i < length; i++, rest >>= 5n) text = alphabet[Number(rest & 31n)] + text;
+  for (const digit of digits) text += alphabet[digit];
   return text;
 };
 
-const decode = (text: string): bigint =>
-  [...text].reduce((value, digit) => (value << 5n) | BigInt(Math.max(0, alphabet.indexOf(digit))), 0n);
+const digitsOf = (text: string, length: number): Digits =>
+  Array.from({ length }, (_, i) => Math.max(0, alphabet.indexOf(text[i] || "0")));
+
+/** Milliseconds are 48 bits: too many for shifts of numbers. */
+const timeText = (time: number): string =>
+  textOf(Array.from({ length: 10 }, (_, i) => Math.floor(time / 32 ** (9 - i)) % 32));
+
+const timeOf = (digits: Digits): number => digits.reduce((time, digit) => time * 32 + digit, 0);
+
+const randomDigits = (bytes: Buffer): Digits => Array.from(bytes, (byte) => byte & 31);
+
+/** What is carried out of the highest digit is lost. */
+function sum(one: Digits, other: Digits): Digits {
+  const digits = [...one];
+  let carry = 0;
+  for (let i = digits.length - 1, n = other.length - 1; i >= 0; i--, n--) {
+    const digit = (digits[i] ?? 0) + (other[n] ?? 0) + carry;
+    digits[i] = digit & 31;
+    carry = digit >> 5;
+  }
+  return digits;
+}
 
 /** Random bytes, fetched many at a time: asking the system for each few costs more than all else of an id. */
 export function createRandom(source = randomBytes): (count: number) => Buffer {
@@ -26,24 +49,27 @@ export function createRandom(source = randomBytes): (count: number) => Buffer {
 }
 
 /**
- * A maker of deploy ids: 26 characters, Crockford's base 32 (as in ULID): 48 bits of milliseconds, then 80
- * random bits. Ids sort by time, also when the clock stands still or jumps back: then the last time is kept
+ * A maker of deploy ids: 26 characters, Crockford's base 32 (as in ULID): 48 bits of milliseconds, then 75
+ * random bits behind a 0. Ids sort by time, also when the clock stands still or jumps back: then the last time is kept
  * and the random part counts up. `last` is the newest that was given out before: the clock may have been set back
  * while nothing ran.
  */
 export function createIds(now: () => number = Date.now, random = createRandom(), last = "") {
-  let lastTime = Number(decode(last.slice(0, 10)));
-  let lastRandom = decode(last.slice(10));
+  let lastTime = timeOf(digitsOf(last, 10));
+  let lastText = timeText(lastTime);
+  let lastRandom = digitsOf(last.slice(10), 16);
   return (): string => {
     const time = now();
     if (time > lastTime) {
       lastTime = time;
-      lastRandom = BigInt(`0x${random(10).toString("hex")}`);
+      lastText = timeText(time);
+      // The highest digit is left to be counted up into: a million of one millisecond sort.
+      lastRandom = [0, ...randomDigits(random(15))];
     } else {
       // A random stride, so that a neighbour's id cannot be guessed from one's own.
-      lastRandom = (lastRandom + 1n + BigInt(`0x${random(8).toString("hex")}`)) & ((1n << 80n) - 1n);
+      lastRandom = sum(sum(lastRandom, randomDigits(random(12))), [1]);
     }
-    return encode(BigInt(lastTime), 10) + encode(lastRandom, 16);
+    return lastText + textOf(lastRandom);
   };
 }
 

@@ -4,6 +4,8 @@
  * characters. Line ends stay.
  */
 export function plainText(text: string, most: number): string {
+  // As nearly all are.
+  if (text.length <= most && /^[\n\x20-\x7e]*$/.test(text)) return text.trim();
   // Through a Buffer, since half a surrogate pair is no text either.
   const plain = Buffer.from(text.slice(0, most * 4))
     .toString()

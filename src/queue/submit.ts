@@ -59,8 +59,16 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
       );
   }
 
+  /** What was superseded by what came with it has not waited: nobody can have followed its log, so it gets none. */
   function tell(news: Deploy[]): void {
-    for (const deploy of news) journal.status(deploy, { end: deploy.status === "superseded" });
+    const came = new Set<string>();
+    const passed = new Set<string>();
+    for (const { id, status } of news)
+      if (status === "queued") came.add(id);
+      else if (came.has(id)) passed.add(id);
+    for (const deploy of news)
+      if (passed.has(deploy.id)) journal.publish(deploy);
+      else journal.status(deploy, { end: deploy.status === "superseded" });
   }
 
   /** In a transaction: what becomes of one delivery, and what is to be told of it. */
@@ -81,7 +89,7 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
 
   const together = createTogether<Taken>({
     transaction: (work) => store.transaction(work),
-    after: ({ news }) => tell(news),
+    after: (taken) => tell(taken.flatMap(({ news }) => news)),
   });
 
   return {

@@ -12,8 +12,8 @@ interface Waiting<T> {
 interface Deps<T> {
   /** Durable when it returns. */
   transaction: (work: () => void) => void;
-  /** Called once a piece of work is durable, in the order of coming. */
-  after: (value: T) => void;
+  /** Called once they are durable, with what has come of all that shared a transaction, in the order of coming. */
+  after: (values: T[]) => void;
 }
 
 /**
@@ -35,11 +35,8 @@ export function createTogether<T>({ transaction, after }: Deps<T>) {
       else group[0]?.reject(error);
       return;
     }
-    for (const [index, { resolve }] of group.entries()) {
-      const value = values[index] as T;
-      after(value);
-      resolve(value);
-    }
+    after(values);
+    for (const [index, { resolve }] of group.entries()) resolve(values[index] as T);
   }
 
   /** Whatever else the event loop has just got joins in, and what it gets next while it gets ever more. */

@@ -11,7 +11,7 @@ function bench() {
       if (disk.full) throw new Error("the disk is full");
       seen.push("durable");
     },
-    after: (value) => void seen.push(`told of ${value}`),
+    after: (values) => void seen.push(...values.map((value) => `told of ${value}`)),
   });
   return { seen, disk, together };
 }
