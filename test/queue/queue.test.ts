@@ -8,18 +8,10 @@ test("a delivery is queued, run, and settled as the pipeline says", async () => 
   const b = bench();
   b.queue.start();
   const { deploy, position } = b.push(1);
-  expect(deploy).toMatchObject({
-    app: "api",
-    status: "queued",
-    attempt: 1,
-    standsFor: [sha(1)],
-  });
+  expect(deploy).toMatchObject({ app: "api", status: "queued", attempt: 1, standsFor: [sha(1)] });
   expect(position).toBe(1);
   const run = await b.run(1);
-  expect(run.recorder.deploy).toMatchObject({
-    id: deploy.id,
-    status: "running",
-  });
+  expect(run.recorder.deploy).toMatchObject({ id: deploy.id, status: "running" });
   expect(run.recorder.deploy.steps.map((step) => step.status)).toEqual(Array(9).fill("pending"));
   run.recorder.step("fetch", "running");
   run.recorder.step("fetch", "succeeded");
@@ -27,14 +19,8 @@ test("a delivery is queued, run, and settled as the pipeline says", async () => 
   run.end({ status: "succeeded" });
   await b.ended(deploy.id);
   const end = b.queue.get(deploy.id);
-  expect(end).toMatchObject({
-    status: "succeeded",
-    release: "20260101T000000-0000000",
-  });
-  expect(end && isEnded(end) && end.steps?.[0]).toMatchObject({
-    name: "fetch",
-    status: "succeeded",
-  });
+  expect(end).toMatchObject({ status: "succeeded", release: "20260101T000000-0000000" });
+  expect(end && isEnded(end) && end.steps?.[0]).toMatchObject({ name: "fetch", status: "succeeded" });
   expect(b.logged).toEqual(
     ["queued", "running", "fetch running", "fetch succeeded", "succeeded"].map((it) => `${deploy.id} ${it}`),
   );
@@ -68,10 +54,7 @@ test("newest wins: a waiting deploy is superseded, and the newer one stands for 
     id: fourth.deploy.id,
     standsFor: [sha(5), sha(3), sha(2)],
   });
-  expect(b.queue.get(first.deploy.id)).toMatchObject({
-    status: "succeeded",
-    standsFor: [sha(1)],
-  });
+  expect(b.queue.get(first.deploy.id)).toMatchObject({ status: "succeeded", standsFor: [sha(1)] });
   run.end({ status: "succeeded" });
   expect((await b.run(3)).recorder.deploy.id).toBe(other.deploy.id);
 });
@@ -118,10 +101,7 @@ test("a repeat of a failed delivery runs again, five times at most", async () =>
     (await b.run(attempt)).end(problem(failure));
     await b.ended(earlier);
   }
-  expect(b.queue.deliver(same, [push(1)])[0]).toMatchObject({
-    kind: "duplicate",
-    deploy: { id: earlier },
-  });
+  expect(b.queue.deliver(same, [push(1)])[0]).toMatchObject({ kind: "duplicate", deploy: { id: earlier } });
 });
 
 test.each(["succeeded", "skipped"] as const)("a repeat of a %s delivery is a duplicate", async (status) => {
@@ -139,10 +119,7 @@ test("a held app refuses what is new, keeps what waits, and lets a person roll b
   const b = bench();
   const waiting = b.push(1);
   b.queue.hold("api", "database move", "alice");
-  expect(b.queue.app("api").hold).toMatchObject({
-    reason: "database move",
-    by: "alice",
-  });
+  expect(b.queue.app("api").hold).toMatchObject({ reason: "database move", by: "alice" });
   const refused = delivery("late");
   const held = { kind: "held", app: "api", reason: "database move" };
   expect(b.queue.deliver(refused, [push(2), push(2, "web")])).toMatchObject([held, { kind: "queued" }]);
@@ -150,10 +127,7 @@ test("a held app refuses what is new, keeps what waits, and lets a person roll b
   b.queue.start();
   expect((await b.run(1)).recorder.deploy.app).toBe("web");
   b.runs[0]?.end({ status: "succeeded" });
-  const rollback = b.queue.ask({
-    ...push(0, "api", "rollback"),
-    ref: "20260101T000000-0000000",
-  });
+  const rollback = b.queue.ask({ ...push(0, "api", "rollback"), ref: "20260101T000000-0000000" });
   expect(rollback.kind).toBe("queued");
   expect(b.queue.get(waiting.deploy.id)?.status).toBe("superseded");
   const run = await b.run(2);
@@ -187,10 +161,7 @@ test("rollback_failed puts the app on hold", async () => {
   const { deploy } = b.push(1);
   (await b.run(1)).end(problem("rollback_failed"));
   await b.ended(deploy.id, "rollback_failed");
-  expect(b.queue.app("api").hold).toMatchObject({
-    by: "dropless",
-    reason: "It was to fail.",
-  });
+  expect(b.queue.app("api").hold).toMatchObject({ by: "dropless", reason: "It was to fail." });
 });
 
 test("a person's rollback cancels its app's running deploy and goes ahead of other apps'", async () => {
@@ -234,19 +205,11 @@ test("a waiting deploy is canceled at once, a running one when the pipeline has 
     status: "canceled",
     error: { code: "canceled" },
   });
-  expect(b.queue.cancel(running.deploy.id)).toMatchObject({
-    status: "running",
-    cancelRequested: true,
-  });
+  expect(b.queue.cancel(running.deploy.id)).toMatchObject({ status: "running", cancelRequested: true });
   expect(run.signal.reason).toBe("cancel");
-  expect(b.queue.cancel(running.deploy.id)).toMatchObject({
-    status: "running",
-  });
+  expect(b.queue.cancel(running.deploy.id)).toMatchObject({ status: "running" });
   run.recorder.decide("back");
-  expect(b.queue.get(running.deploy.id)).toMatchObject({
-    cancelRequested: true,
-    decision: "back",
-  });
+  expect(b.queue.get(running.deploy.id)).toMatchObject({ cancelRequested: true, decision: "back" });
   run.end(problem("canceled"));
   await b.ended(running.deploy.id, "canceled");
   expect(b.queue.get(running.deploy.id)).not.toHaveProperty("cancelRequested");
@@ -353,17 +316,9 @@ test("live and left are one transaction with each other, and an app's state surv
   b.queue.start();
   b.push(1);
   const { recorder } = await b.run(1);
-  const live = {
-    release: "r1",
-    sha: sha(1),
-    deploy: "d",
-    since: "2026-01-01T00:00:00.000Z",
-  };
+  const live = { release: "r1", sha: sha(1), deploy: "d", since: "2026-01-01T00:00:00.000Z" };
   recorder.live(live, { sha: sha(2), deploy: "e", automatic: true });
-  expect(recorder.app()).toEqual({
-    live,
-    left: { sha: sha(2), deploy: "e", automatic: true },
-  });
+  expect(recorder.app()).toEqual({ live, left: { sha: sha(2), deploy: "e", automatic: true } });
   recorder.live({ ...live, release: "r2" });
   expect(b.queue.app("api")).toEqual({ live: { ...live, release: "r2" } });
 });
