@@ -21,6 +21,7 @@ import { isReleaseName, type Release, releaseName } from "../domain/release.js";
 import type { Releases } from "../pipeline/ports.js";
 import { furnish } from "./furnish.js";
 import { removeTree, removeTrees } from "./remove-tree.js";
+import { trashIn, trashOf } from "./trash.js";
 
 export interface ReleasesOptions {
   app: Pick<AppConfig, "root" | "shared">;
@@ -41,8 +42,6 @@ interface Marker {
 }
 
 const mega = 1 << 20;
-/** Of folders that are no release any more, and on their way out. */
-const trashPrefix = ".trash-";
 
 function bootId(): string | undefined {
   try {
@@ -77,7 +76,6 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
   const folder = join(root, "releases");
   const link = join(root, "current");
   const pathOf = (name: string) => join(folder, name);
-  const trashOf = (name: string) => join(folder, trashPrefix + name);
   const markerOf = (name: string) => join(pathOf(name), ".dropless", "built");
   /** Free room when the release under way was begun. */
   let roomBefore: { name: string; bytes: number } | undefined;
@@ -125,17 +123,11 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
   /** Out of the way at once by its name, so that half of it is never taken for a release. */
   const discard = async (name: string): Promise<void> => {
     if (!find(name)) return;
-    const trash = trashOf(name);
+    const trash = trashOf(folder, name);
     await removeTree(trash);
     renameSync(pathOf(name), trash);
     await removeTree(trash);
   };
-  const trash = (): string[] =>
-    existsSync(folder)
-      ? readdirSync(folder)
-          .filter((name) => name.startsWith(trashPrefix))
-          .map((name) => join(folder, name))
-      : [];
 
   const whole = (): string[] => names().filter((name) => marker(name) !== undefined);
 
@@ -193,14 +185,11 @@ export function createReleases({ app, now, preload, reserveBytes = 256 * mega }:
       }
     },
     async prune(keep, spare) {
-      const left = trash();
       const kept = new Set(whole().slice(-keep));
       const gone = names().filter((name) => !kept.has(name) && !spare.has(name));
-      for (const name of gone) renameSync(pathOf(name), trashOf(name));
-      // What no sweep could remove is told now.
-      await removeTrees(left);
+      for (const name of gone) renameSync(pathOf(name), trashOf(folder, name));
       return gone;
     },
-    sweep: () => removeTrees(trash()),
+    sweep: () => removeTrees(trashIn(folder)),
   };
 }

@@ -31,6 +31,7 @@ import { createQueue } from "../queue/queue.js";
 import { createRollout } from "../rollout/rollout.js";
 import type { Rollout } from "../rollout/types.js";
 import { createRevive } from "./revive.js";
+import { createSweep } from "./sweep.js";
 
 /** Everything behind the HTTP side: what deploys, and remembers. */
 export interface Engine {
@@ -137,10 +138,10 @@ export function createEngine(
         void god?.look();
       }
     },
-    async afterwards() {
-      for (const app of Object.values(config.apps))
-        for (const of of [releases(app), modules(app)]) await of.sweep().catch(report);
-    },
+    afterwards: createSweep(
+      Object.values(config.apps).flatMap((app) => [releases(app), modules(app)]),
+      report,
+    ),
     logs,
     ids: createIds(Date.now, createRandom(), store.list({ limit: 1 }).deploys[0]?.id),
     isApp: (name) => config.apps[name] !== undefined,

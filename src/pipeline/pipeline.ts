@@ -160,7 +160,8 @@ export function createPipeline(deps: PipelineDeps): RunDeploy {
       } catch (error) {
         if (!ending.aborted) attempt(log, () => recorder.step(name, "failed", waited()));
         if (name !== "prune") throw error;
-        log.say(`Warning: old releases were not removed: ${toFault(error).message}`);
+        const { message, hint } = toFault(error);
+        log.say(`Warning: not everything was tidied up: ${message}. ${hint}`);
       }
     }
     return { status: "succeeded" };

@@ -67,7 +67,10 @@ export interface Releases {
    * releases any more, and `sweep` removes them.
    */
   prune(keep: number, spare: ReadonlySet<string>): Promise<string[]>;
-  /** Removes what was thrown away; to be called after a deploy and at the start, and never beside a deploy. */
+  /**
+   * Removes what was thrown away; to be called after a deploy, at the start, and in a deploy's last step, and never beside
+   * a deploy. Fault `not_removed`, when all that could be is removed.
+   */
   sweep(): Promise<void>;
   /** Fault `disk_full` when there is no longer room for anything. */
   demandRoom(): void;

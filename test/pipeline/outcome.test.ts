@@ -279,6 +279,23 @@ test("a good deploy: every step, the receipt, the link, the dump saved after its
   expect(world.commands.slice(-4)).toEqual(["install", "make", "migrate", "after"]);
 });
 
+test("what was removed is said, and what could not be, also when an earlier one stands in the way", async () => {
+  const world = createWorld(join(tempDir(), "app"), { keep: 1 });
+  const first = await world.deployed("d0", sha("a"));
+  await world.deployed("d1", sha("b"));
+  const stuck = new Fault("not_removed", "/x cannot be removed: /x/y is a mount point", "Unmount it.");
+  world.begin({ id: "d2", commit: { sha: sha("c"), message: "change c", author: "Ada" } });
+  const outcome = await world.run(undefined, {
+    releases: () => ({ ...world.releases, sweep: () => Promise.reject(stuck) }),
+  });
+  expect(outcome).toEqual({ status: "succeeded" });
+  expect(world.stored.deploy.steps.at(-1)).toMatchObject({ name: "prune", status: "failed" });
+  expect(world.log.text()).toContain(`Removed ${first}\n`);
+  expect(world.log.text()).toContain(
+    "Warning: not everything was tidied up: /x cannot be removed: /x/y is a mount point. Unmount it.\n",
+  );
+});
+
 test("a hook after the rollout that fails takes nothing back", async () => {
   const world = createWorld(join(tempDir(), "app"), { hooks: { afterRollout: "after" } });
   const { deps } = world;

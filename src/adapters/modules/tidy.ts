@@ -1,14 +1,13 @@
 import { existsSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { removeTrees } from "../remove-tree.js";
+import { trashIn, trashOf } from "../trash.js";
 import { openEntry } from "./entry.js";
 
 /** A branch's lockfile goes to and fro; more than these are not worth their room. */
 const most = 3;
 /** All but the newest together. Bytes. */
 const mostBytes = 4 * (1 << 30);
-
-const trashPrefix = ".trash-";
 
 const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
 
@@ -29,15 +28,10 @@ export async function tidy(folder: string, none: boolean): Promise<void> {
     if (fits && !none) {
       count++;
       bytes += entry.bytes;
-    } else renameSync(join(folder, name), join(folder, trashPrefix + name));
+    } else renameSync(join(folder, name), trashOf(folder, name));
   }
   await removeTrees(left.map((name) => join(folder, name)));
 }
 
 /** Removes what was thrown away. */
-export const sweep = (folder: string): Promise<void> =>
-  removeTrees(
-    namesIn(folder)
-      .filter((name) => name.startsWith(trashPrefix))
-      .map((name) => join(folder, name)),
-  );
+export const sweep = (folder: string): Promise<void> => removeTrees(trashIn(folder));

@@ -1,4 +1,5 @@
 import { join, sep } from "node:path";
+import { toFault } from "../../domain/fault.js";
 import { type Context, releaseOf, type Step, type StepResult } from "../context.js";
 
 async function run(context: Context): Promise<StepResult> {
@@ -13,14 +14,24 @@ async function run(context: Context): Promise<StepResult> {
     for (const path of [instance.cwd, instance.script])
       if (path.startsWith(folder)) spare.add(path.slice(folder.length).split(sep)[0] ?? "");
   }
-  try {
-    const gone = await releases.prune(app.keep, spare);
-    if (gone.length > 0) log.say(`Removed ${gone.join(", ")}`);
-  } finally {
-    // A release that cannot be removed keeps nothing else from being tidied up.
-    await buildCache.settle(recorder.deploy.id);
-    await modules.tidy({ none: !app.reuse });
-  }
+  const failed: unknown[] = [];
+  /** What cannot be removed keeps nothing else from being tidied up. */
+  const tidying = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      failed.push(error);
+      return undefined;
+    }
+  };
+  // What no sweep could remove until now is told here.
+  await tidying(() => releases.sweep());
+  const gone = (await tidying(() => releases.prune(app.keep, spare))) ?? [];
+  if (gone.length > 0) log.say(`Removed ${gone.join(", ")}`);
+  await tidying(() => buildCache.settle(recorder.deploy.id));
+  await tidying(() => modules.tidy({ none: !app.reuse }));
+  for (const error of failed.slice(1)) log.say(`Warning: ${toFault(error).message}`);
+  if (failed.length > 0) throw failed[0];
   return undefined;
 }
 
