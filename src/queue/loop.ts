@@ -21,6 +21,8 @@ interface Deps {
   retryMs: number;
 }
 
+/** How long a deploy waits without a word while nothing runs, milliseconds. */
+const silentMs = 3_000;
 /** How long a pipeline may take to let go of its deploy when the process ends, milliseconds. */
 const handoverMs = 10_000;
 
@@ -61,9 +63,11 @@ export function createLoop(deps: Deps) {
   let isTidying = false;
   let on = false;
 
+  const nextInLine = () => nextOf(store.waiting(), (app) => store.app(app).hold !== undefined);
+
   function claim(): Running | undefined {
     return store.transaction(() => {
-      const next = nextOf(store.waiting(), (app) => store.app(app).hold !== undefined);
+      const next = nextInLine();
       if (!next) return undefined;
       const running = started(next, store.standsFor(next.id), now());
       store.update(running);
@@ -142,7 +146,24 @@ export function createLoop(deps: Deps) {
   const tidyUp = async (): Promise<void> => {
     if (stopping.signal.aborted) return;
     isTidying = true;
+    const told = new Set<string>();
+    // Mostly it is over before; whoever waits longer is not to wonder what runs.
+    const tell = (): void => {
+      try {
+        const next = nextInLine();
+        if (!next || told.has(next.id)) return;
+        told.add(next.id);
+        logs.open(next.id).say("Waits until the files of old releases are removed");
+      } catch (error) {
+        report(error);
+      }
+    };
+    const timer = setInterval(tell, silentMs);
+    const stop = (): void => clearInterval(timer);
+    stopping.signal.addEventListener("abort", stop);
     await deps.afterwards?.().catch(report);
+    stopping.signal.removeEventListener("abort", stop);
+    stop();
     isTidying = false;
   };
 

@@ -1,4 +1,5 @@
-import { expect, test, vi } from "vitest";
+import { EventEmitter, once } from "node:events";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { isEnded } from "../../src/domain/deploy.js";
 import { createIds, createRandom } from "../../src/domain/ids.js";
 import { tempDir } from "../support/temp.js";
@@ -263,6 +264,43 @@ test("what is left to do is done at the start and after each deploy, before the 
   expect(b.reported).toHaveLength(2);
   await vi.waitFor(() => expect(told).toHaveLength(3), 60_000);
   release();
+});
+
+test("whoever waits long for what is left to do is told so once, and nothing goes on counting", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const begun = new EventEmitter();
+  let release = () => {};
+  const b = bench({
+    afterwards: () => {
+      begun.emit("begun");
+      return new Promise<void>((resolve) => {
+        release = resolve;
+      });
+    },
+  });
+  const said = () => b.logged.filter((line) => line.includes("Waits until"));
+  const started = once(begun, "begun");
+  b.queue.start();
+  await started;
+  vi.advanceTimersByTime(60_000);
+  expect(said()).toEqual([]);
+  b.push(1, "web");
+  b.queue.hold("web", "not now", "alice");
+  const { deploy } = b.push(2);
+  expect(said()).toEqual([]);
+  vi.advanceTimersByTime(60_000);
+  expect(said()).toEqual([`${deploy.id} Waits until the files of old releases are removed`]);
+  expect(vi.getTimerCount()).toBe(1);
+  release();
+  const run = await b.run(1);
+  expect(vi.getTimerCount()).toBe(0);
+  const again = once(begun, "begun");
+  run.end({ status: "succeeded" });
+  await again;
+  expect(vi.getTimerCount()).toBe(1);
+  await b.queue.stop({ graceMs: 600_000 });
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test("a stop does not wait for what is left to do", async () => {
