@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../../domain/fault.js";
 import { BUSY, type Database, sqliteCode } from "./driver.js";
@@ -12,7 +12,8 @@ import { BUSY, type Database, sqliteCode } from "./driver.js";
  */
 export function lockDataDir(dataDir: string, open: (path: string) => Database): () => void {
   const pidFile = join(dataDir, "lock.pid");
-  const db = open(join(dataDir, "lock.db"));
+  const dbFile = join(dataDir, "lock.db");
+  const db = open(dbFile);
   try {
     db.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
   } catch (error) {
@@ -21,7 +22,10 @@ export function lockDataDir(dataDir: string, open: (path: string) => Database): 
     throw inUse(dataDir, pidFile);
   }
   try {
-    writeFileSync(pidFile, `${process.pid}\n`);
+    chmodSync(dbFile, 0o600);
+    // A new one, with this mode whatever an earlier one had.
+    rmSync(pidFile, { force: true });
+    writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {
     db.close();
     throw error;

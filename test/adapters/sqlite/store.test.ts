@@ -208,6 +208,15 @@ test("a second store on one data folder is refused by name, until the first is c
   store(dir);
 });
 
+test("what keeps others out is for its user alone, also where an earlier version or a kill left it otherwise", () => {
+  const dir = tempDir("store");
+  writeFileSync(join(dir, "lock.pid"), "1\n", { mode: 0o644 });
+  writeFileSync(join(dir, "lock.db"), "", { mode: 0o644 });
+  store(dir);
+  for (const name of ["dropless.db", "lock.db", "lock.pid"])
+    expect([name, statSync(join(dir, name)).mode & 0o777]).toEqual([name, 0o600]);
+});
+
 test("a holder in another process is named; killed with -9, it leaves no lock behind", async () => {
   const dir = tempDir("store");
   const sqlite = createRequire(import.meta.url).resolve("@photostructure/sqlite");
