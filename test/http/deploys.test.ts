@@ -97,7 +97,15 @@ it("lists newest first, filtered, page by page", async () => {
   expect(web.deploys).toHaveLength(5);
   const waiting = (await inject("GET", "/deploys?app=web&status=queued")).body;
   expect(waiting.deploys.map((one: { id: string }) => one.id)).toEqual([web.deploys[0].id]);
-  for (const bad of ["limit=0", "limit=101", "limit=x", "status=done", "before=-", "app=a&app=b"])
+  for (const bad of [
+    "limit=0",
+    "limit=101",
+    "limit=x",
+    "status=done",
+    "before=-",
+    "before=unknown",
+    "app=a&app=b",
+  ])
     expect(await inject("GET", `/deploys?${bad}`), bad).toMatchObject({
       status: 400,
       body: { code: "invalid_request" },

@@ -76,7 +76,15 @@ export function deployRoutes(
 
   server.get("/deploys", { config: { access: "read" } }, async (request) => {
     const base = baseUrl(config, request);
-    const { deploys, next } = queue.list(checked(listQuery, request.query));
+    const filter = checked(listQuery, request.query);
+    // A place that is not there has nothing before it: that would read as if there were no deploys.
+    if (filter.before !== undefined && !queue.get(filter.before))
+      throw new Fault(
+        "invalid_request",
+        "The request is not as it should be: before: there is no deploy of this id",
+        "Give the `next` of an earlier answer, or the id of any deploy.",
+      );
+    const { deploys, next } = queue.list(filter);
     return { deploys: deploys.map((deploy) => summary(deploy, base)), next };
   });
 
