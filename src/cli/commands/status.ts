@@ -98,7 +98,7 @@ async function status(session: Session, idOrApp: string | undefined): Promise<nu
 export function addStatus({ program, action }: Shell): void {
   program
     .command("status")
-    .summary("what is live, or one deploy")
+    .summary("what is live; one deploy; or an app and its last deploy")
     .argument("[id|app]", "a deploy, or an app with its last deploy; without it, every app")
     .action(action((session, idOrApp: string | undefined) => status(session, idOrApp)));
 }
