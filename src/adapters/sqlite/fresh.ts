@@ -11,12 +11,12 @@ export interface Added {
 interface Known {
   app: string;
   delivery: Delivery;
-  deploy: string;
+  seq: number;
 }
 
 interface Write {
   deploy: (added: Added) => void;
-  delivery: (app: string, delivery: Delivery, deploy: string) => void;
+  delivery: (app: string, delivery: Delivery, seq: number) => void;
 }
 
 /** How many are held back at most. */
@@ -40,7 +40,7 @@ export function createFresh(write: Write) {
     const [deploys, deliveries] = [added, known];
     forget();
     for (const one of deploys.values()) write.deploy(one);
-    for (const { app, delivery, deploy } of deliveries) write.delivery(app, delivery, deploy);
+    for (const { app, delivery, seq } of deliveries) write.delivery(app, delivery, seq);
   }
 
   return {
@@ -56,9 +56,9 @@ export function createFresh(write: Write) {
     },
     /** False when it has made none of these. */
     remember(app: string, delivery: Delivery, deploy: string): boolean {
-      const isFresh = added.has(deploy);
-      if (isFresh) known.push({ app, delivery, deploy });
-      return isFresh;
+      const one = added.get(deploy);
+      if (one) known.push({ app, delivery, seq: one.seq });
+      return one !== undefined;
     },
     flush,
     /** The transaction was taken back. */

@@ -3,6 +3,9 @@ import type { Database } from "./driver.js";
 /** How many succeeded deploys anybody would look through for a release to go back to. */
 const succeededLimit = 200;
 
+/** A hash that is given twice in hex, as 32 bytes; the tests' are no hex. */
+const sha256 = "coalesce(unhex(?), CAST(? AS BLOB))";
+
 /** What the store asks and tells SQLite, but for lists, which are asked for in many ways. */
 export const prepareAll = (db: Database) => ({
   add: db.prepare(
@@ -22,19 +25,30 @@ export const prepareAll = (db: Database) => ({
     `SELECT sha FROM deploys WHERE place = ? AND seq <= ? AND trigger <> 'rollback' AND sha <> ''
        ORDER BY seq DESC`,
   ),
-  // Not ordered: for that SQLite would make a table to sort in, each time.
   remembered: db.prepare(
-    `SELECT deploy FROM deliveries WHERE rowid = coalesce(
-         (SELECT max(rowid) FROM deliveries WHERE app = ? AND body_sha256 = ?),
-         (SELECT max(rowid) FROM deliveries WHERE app = ? AND id = ?))`,
+    `SELECT seq, place, body FROM deploys WHERE seq = coalesce(
+       (SELECT coalesce(later, deploy) FROM delivery_bodies LEFT JOIN repeats ON earlier = deploy
+          WHERE app = ? AND sha256 = ${sha256}),
+       (SELECT coalesce(later, deploy) FROM delivery_ids LEFT JOIN repeats ON earlier = deploy
+          WHERE app = ? AND id = ?))`,
   ),
-  retarget: db.prepare("UPDATE deliveries SET deploy = ? WHERE deploy = ?"),
-  remember: db.prepare(
-    "INSERT OR REPLACE INTO deliveries (app, id, body_sha256, deploy) VALUES (?, ?, ?, ?)",
+  /** Two statements: one that inserts into both tables is none, and rows of one table at once cost more than a call. */
+  rememberId: db.prepare("INSERT OR REPLACE INTO delivery_ids (app, id, deploy) VALUES (?, ?, ?)"),
+  rememberBody: db.prepare(
+    `INSERT OR REPLACE INTO delivery_bodies (app, sha256, deploy) VALUES (?, ${sha256}, ?)`,
+  ),
+  repeatsOfRepeated: db.prepare(
+    "UPDATE repeats SET later = ? WHERE later = (SELECT seq FROM deploys WHERE id = ?)",
+  ),
+  repeated: db.prepare(
+    "INSERT OR REPLACE INTO repeats (later, earlier) SELECT ?, seq FROM deploys WHERE id = ?",
   ),
   app: db.prepare("SELECT state FROM apps WHERE name = ?"),
   setApp: db.prepare("INSERT OR REPLACE INTO apps (name, state) VALUES (?, ?)"),
-  tokenOwner: db.prepare("SELECT id FROM deploys WHERE token_sha256 = ?"),
+  tokenOwner: db.prepare("SELECT id FROM deploys WHERE id = ? AND token_sha256 = ?"),
+  olderTokenOwner: db.prepare(
+    "SELECT id FROM deploys WHERE token_sha256 = ? AND instr(token_sha256, '.') = 0",
+  ),
   lastOfPlace: db.prepare(
     "SELECT id, seq, place, superseded_by, body FROM deploys WHERE place = ? ORDER BY seq DESC LIMIT 1",
   ),

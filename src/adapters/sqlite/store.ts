@@ -5,6 +5,7 @@ import { Fault } from "../../domain/fault.js";
 import type { AppState } from "../../domain/request.js";
 import type { Store } from "../../queue/store.js";
 import { createCheckpoints, pagesOfFullLog } from "./checkpoint.js";
+import { createDeliveries } from "./deliveries.js";
 import { createDiskWatch } from "./disk.js";
 import { CONSTRAINT, type Database, openDatabase, type Row, sqliteCode } from "./driver.js";
 import { unusable, unwritable } from "./faults.js";
@@ -60,11 +61,12 @@ interface Beside {
 
 function createStore(db: Database, beside: Beside): Store & { close(): void } {
   const sql = prepareAll(db);
+  const deliveries = createDeliveries(sql);
   const { release, disk, checkpoints } = beside;
   const supersededBy = (deploy: Deploy) => ("supersededBy" in deploy ? (deploy.supersededBy ?? null) : null);
   const fresh = createFresh({
     deploy: (added) => write(() => insert(added)),
-    delivery: (app, { id, bodySha256 }, deploy) => write(() => sql.remember.run(app, id, bodySha256, deploy)),
+    delivery: (app, delivery, seq) => write(() => deliveries.add(app, delivery, seq)),
   });
   const line = createLine(() => {
     fresh.flush();
@@ -200,17 +202,16 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     }),
     standsFor: reading(standsFor),
     remembered(app, delivery) {
-      const { id, bodySha256 } = delivery;
       if (fresh.recalls(app, delivery)) fresh.flush();
-      const deploy = sql.remembered.get(app, bodySha256, app, id)?.deploy;
-      return typeof deploy === "string" ? one(sql.get.get(deploy)) : undefined;
+      return one(deliveries.find(app, delivery));
     },
     remember(app, delivery, deploy, instead) {
       if (instead === undefined && fresh.remember(app, delivery, deploy)) return;
       fresh.flush();
+      const seq = Number(sql.get.get(deploy)?.seq);
       write(() => {
-        if (instead !== undefined) sql.retarget.run(deploy, instead);
-        sql.remember.run(app, delivery.id, delivery.bodySha256, deploy);
+        if (instead !== undefined) deliveries.repeat(seq, instead);
+        deliveries.add(app, delivery, seq);
       });
     },
     app(name) {
@@ -222,7 +223,14 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       write(() => sql.setApp.run(name, JSON.stringify(state)));
       states.delete(name);
     },
-    tokenOwner: reading((tokenSha256) => sql.tokenOwner.get(tokenSha256)?.id as string | undefined),
+    tokenOwner: reading((tokenSha256) => {
+      const end = tokenSha256.indexOf(".");
+      const row =
+        end < 0
+          ? sql.olderTokenOwner.get(tokenSha256)
+          : sql.tokenOwner.get(tokenSha256.slice(0, end), tokenSha256);
+      return row?.id as string | undefined;
+    }),
     isHeir: reading((owner, id) => {
       const row = sql.get.get(id);
       for (const { place, from } of runsOfHeirs(owner))
