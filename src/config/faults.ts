@@ -97,6 +97,19 @@ function nearest(issue: Issue & { code: "invalid_union" }, value: unknown): Issu
   return (isEcosystem ? alternatives[0] : alternatives.at(-1)) ?? [];
 }
 
+/** Too little, too much, or something else; in our words where the schema has none of its own. */
+function outside(issue: Issue): Pick<ConfigFault, "message" | "hint"> {
+  const own = /^(Too (small|big)|Invalid string): /.exec(issue.message) === null;
+  if (!own && issue.code === "too_small")
+    return issue.origin === "number"
+      ? { message: "is too small", hint: `It is at least ${issue.minimum}.` }
+      : { message: "is empty", hint: `Give ${issue.origin === "string" ? "a text" : "at least one"}.` };
+  if (!own && issue.code === "too_big")
+    return { message: "is too large", hint: `It is at most ${issue.maximum}.` };
+  const hint = issue.message.replace(/^Invalid string: (.)/, (_, first: string) => `It ${first}`);
+  return { message: "is not as it should be", hint: `${hint}.` };
+}
+
 function translate(issue: Issue, path: Keys, data: unknown, schema: Inner): ConfigFault[] {
   const value = at(data, path);
   if (issue.code === "unrecognized_keys") {
@@ -150,7 +163,7 @@ function translate(issue: Issue, path: Keys, data: unknown, schema: Inner): Conf
       },
     ];
   }
-  return [{ path: name(path), message: "is not as it should be", hint: `${issue.message}.` }];
+  return [{ path: name(path), ...outside(issue) }];
 }
 
 /** Every issue of a failed parse as people read it. Values are not quoted, but for words of a fixed list. */

@@ -28,6 +28,12 @@ export function brokenRules(config: Config): ConfigFault[] {
   if (apps.length === 0) fault("apps", "names no app", "Describe at least one app to deploy.");
   for (const app of apps) {
     const path = `apps.${app.name}`;
+    if ("config" in app.pm2 && "script" in app.pm2)
+      fault(
+        `${path}.pm2`,
+        "has both `config` and `script`",
+        "Keep one: your own ecosystem file, or PM2's names for a single app.",
+      );
     if (app.on.includes("workflow_run") && !app.workflow)
       fault(
         `${path}.workflow`,

@@ -201,6 +201,18 @@ it.each([
   expect(faults.map((fault) => fault.path)).toEqual([path]);
 });
 
+it("does not choose between two ways to describe one thing, and says limits in words", () => {
+  const both = faultsOf(
+    smallest.replace("script: server.js", "script: server.js, config: ecosystem.config.js"),
+  );
+  expect(both.message).toContain("apps.api.pm2 has both `config` and `script`. Keep one");
+  const { message } = faultsOf(app("keep: 0\n    port: 70000\n    watch: []\n    health: { path: healthz }"));
+  expect(message).toContain("apps.api.keep is too small. It is at least 1.");
+  expect(message).toContain("apps.api.port is too large. It is at most 65535.");
+  expect(message).toContain("apps.api.watch is empty. Give at least one.");
+  expect(message).toContain('apps.api.health.path is not as it should be. It must start with "/".');
+});
+
 it("says on which line the YAML is broken", () => {
   const fault = faultsOf("apps:\n  api:\n    root: [a\n  web: }\n");
   expect(fault.code).toBe("config_invalid");
