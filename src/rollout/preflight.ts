@@ -21,6 +21,9 @@ const pause = (ms: number, signal: AbortSignal): Promise<void> =>
     if (signal.aborted) end();
   });
 
+/** How long a release that is not healthy is waited for without a word. Milliseconds. */
+const silentMs = 3_000;
+
 /** What a release showed aside, for its rollout to go by. Milliseconds. */
 export interface Proof {
   /** That it answered badly after it had begun to listen, before its first good answer. */
@@ -117,6 +120,7 @@ export async function preflight(
   try {
     const began = performance.now();
     let warmUp: number | undefined;
+    let told = false;
     for (let healthy = 0; healthy < app.health.successes; ) {
       if (await isGood()) {
         healthy++;
@@ -130,6 +134,14 @@ export async function preflight(
         performance.now() - rejectedAt > faults.stuckMs
       ) {
         throw faults.crashedAtBoot(who, output);
+      }
+      if (!told && performance.now() - began > silentMs) {
+        told = true;
+        const what =
+          listens === undefined
+            ? "does not listen yet"
+            : `is not healthy yet: GET ${app.health.path ?? "/"} ${describe(last as Answer)}`;
+        log.say(`${who} ${what}; it is given ${app.health.ready / 1000} s`);
       }
       if (performance.now() - began > app.health.ready) {
         if (listens !== undefined)
