@@ -52,7 +52,8 @@ export async function createDaemon(
   redactor = createRedactor(secretsIn(config)),
   onReplaced?: (fault: Fault) => void,
 ): Promise<Daemon> {
-  const report = (error: unknown) => logger.error({ err: error }, "unexpected");
+  const report = (error: unknown) =>
+    logger.error({ err: error }, error instanceof Fault ? error.message : "unexpected");
   const engine = createEngine(config, report, redactor, onReplaced);
   const { queue, logs, rollout } = engine;
   let isReady = false;

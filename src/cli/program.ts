@@ -54,6 +54,9 @@ export async function runCli(args: string[], io: Io): Promise<number> {
     addServe,
   ])
     add(shell);
+  // What the list of commands says of one is said by its own help too.
+  for (const command of program.commands)
+    if (command.description() === "") command.description(`${command.summary()}.`);
   try {
     await program.parseAsync(args, { from: "user" });
   } catch (thrown) {

@@ -37,6 +37,7 @@ describe("the command line", () => {
   it("shows help, and exits 0", async () => {
     const help = await run(["--help"]);
     expect(help.code).toBe(0);
+    expect((await run(["resume", "--help"])).out).toContain("\n\nend an app's hold.\n\n");
     for (const name of ["deploy", "status", "list", "logs", "rollback", "cancel", "hold", "resume", "token"])
       expect(help.out).toContain(`  ${name}`);
   });

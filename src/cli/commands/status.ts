@@ -10,6 +10,11 @@ import { outcomeLines } from "../view/outcome.js";
 
 const marks = { succeeded: "✔", failed: "✘", running: "◉", pending: "·", skipped: "○" } as const;
 
+const since = (time: string, say: (long: string) => string): string => {
+  const long = ago(time, Date.now());
+  return long === "now" ? "just now" : say(long);
+};
+
 function showDeploy(deploy: DeployView, t: Terminal): void {
   t.line(`${t.bold(deploy.app)}  ${statusWord(deploy.status, t)}  ${t.dim(deploy.id)}`);
   const commit = [
@@ -20,7 +25,9 @@ function showDeploy(deploy: DeployView, t: Terminal): void {
   t.line(`  ${commit.filter(Boolean).join("  ")}`);
   const again = deploy.attempt > 1 ? `, attempt ${deploy.attempt}` : "";
   t.line(
-    t.dim(`  ${deploy.trigger} of ${shortRef(deploy.ref)}, ${ago(deploy.createdAt, Date.now())} ago${again}`),
+    t.dim(
+      `  ${deploy.trigger} of ${shortRef(deploy.ref)}, ${since(deploy.createdAt, (long) => `${long} ago`)}${again}`,
+    ),
   );
   if (deploy.position) t.line(`  number ${deploy.position} in the queue`);
   for (const step of deploy.steps) {
@@ -37,7 +44,7 @@ function showDeploy(deploy: DeployView, t: Terminal): void {
 
 function showApp(app: AppView, t: Terminal): void {
   const live = app.live
-    ? `${t.green("live")} ${app.live.release}  ${t.dim(`for ${ago(app.live.since, Date.now())}`)}`
+    ? `${t.green("live")} ${app.live.release}  ${t.dim(since(app.live.since, (long) => `for ${long}`))}`
     : t.dim("never deployed");
   t.line(`${t.bold(app.name)}  ${live}`);
   if (app.hold)
