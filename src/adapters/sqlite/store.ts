@@ -36,8 +36,8 @@ export function openStore(
     db = open(path);
     // Also in a folder that others may look into; what SQLite puts beside it gets the same mode.
     chmodSync(path, 0o600);
-    // Where a delivery's id and hash belong in an index is random: each commit writes the pages of all that came, whole.
-    db.exec("PRAGMA page_size = 1024");
+    // Where a delivery's id and hash belong is random, and each commit writes whole pages: of 2 kB they cost least.
+    db.exec("PRAGMA page_size = 2048");
     db.exec(
       `PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
        PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864;

@@ -183,7 +183,7 @@ test("the log of writes is as large before SQLite itself empties it, whatever pa
   const db = openDatabase(join(older, "dropless.db"));
   db.exec("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA user_version = 0");
   db.close();
-  expect(opened(tempDir("store"))).toEqual({ page: 1024, log: 32_768_000 });
+  expect(opened(tempDir("store"))).toEqual({ page: 2048, log: 32_768_000 });
   expect(opened(older)).toEqual({ page: 4096, log: 32_768_000 });
 });
 
