@@ -39,6 +39,10 @@ describe("the systemd unit", () => {
     expect(existsSync(join(repositoryRoot, "src/main.ts"))).toBe(true);
   });
 
+  it("has its lines in the journal under its own name", () => {
+    expect(value("SyslogIdentifier")).toBe("dropless");
+  });
+
   it.runIf(canTest("systemd-analyze"))("has nothing systemd complains of", () => {
     const dir = tempDir("systemd");
     const copy = join(dir, "dropless.service");

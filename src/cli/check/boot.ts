@@ -34,7 +34,7 @@ export const checkBoot: Check = async ({ config, processes }) => {
   if (existsSync("/run/systemd/system") && pm2Units(config.pm2Home).length === 0)
     findings.push(
       on.warning(
-        `no systemd unit starts the PM2 of ${config.pm2Home}: after a reboot no app runs`,
+        `no systemd unit starts the PM2 of ${config.pm2Home}: after a reboot no app runs until dropless brings its own back`,
         "`pm2 startup`, as the user that runs PM2, prints the one command for it.",
       ),
     );
