@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 
 /** Digits of base 32, the highest first. */
-type Digits = readonly number[];
+type Digits = Uint8Array;
 
 const textOf = (digits: Digits): string => {
   let text = "";
@@ -12,26 +12,22 @@ const textOf = (digits: Digits): string => {
 };
 
 const digitsOf = (text: string, length: number): Digits =>
-  Array.from({ length }, (_, i) => Math.max(0, alphabet.indexOf(text[i] || "0")));
+  Uint8Array.from({ length }, (_, i) => Math.max(0, alphabet.indexOf(text[i] || "0")));
 
 /** Milliseconds are 48 bits: too many for shifts of numbers. */
 const timeText = (time: number): string =>
-  textOf(Array.from({ length: 10 }, (_, i) => Math.floor(time / 32 ** (9 - i)) % 32));
+  textOf(Uint8Array.from({ length: 10 }, (_, i) => Math.floor(time / 32 ** (9 - i)) % 32));
 
 const timeOf = (digits: Digits): number => digits.reduce((time, digit) => time * 32 + digit, 0);
 
-const randomDigits = (bytes: Buffer): Digits => Array.from(bytes, (byte) => byte & 31);
-
-/** What is carried out of the highest digit is lost. */
-function sum(one: Digits, other: Digits): Digits {
-  const digits = [...one];
-  let carry = 0;
-  for (let i = digits.length - 1, n = other.length - 1; i >= 0; i--, n--) {
-    const digit = (digits[i] ?? 0) + (other[n] ?? 0) + carry;
+/** Counts up by one and the number that the bytes' lower bits are. What is carried out of the highest digit is lost. */
+function countUp(digits: Digits, stride: Uint8Array): void {
+  let carry = 1;
+  for (let i = digits.length - 1, n = stride.length - 1; i >= 0; i--, n--) {
+    const digit = (digits[i] ?? 0) + ((stride[n] ?? 0) & 31) + carry;
     digits[i] = digit & 31;
     carry = digit >> 5;
   }
-  return digits;
 }
 
 /** Random bytes, fetched many at a time: asking the system for each few costs more than all else of an id. */
@@ -57,17 +53,18 @@ export function createRandom(source = randomBytes): (count: number) => Buffer {
 export function createIds(now: () => number = Date.now, random = createRandom(), last = "") {
   let lastTime = timeOf(digitsOf(last, 10));
   let lastText = timeText(lastTime);
-  let lastRandom = digitsOf(last.slice(10), 16);
+  const lastRandom = digitsOf(last.slice(10), 16);
   return (): string => {
     const time = now();
     if (time > lastTime) {
       lastTime = time;
       lastText = timeText(time);
       // The highest digit is left to be counted up into: a million of one millisecond sort.
-      lastRandom = [0, ...randomDigits(random(15))];
+      lastRandom.fill(0);
+      countUp(lastRandom, random(15));
     } else {
       // A random stride, so that a neighbour's id cannot be guessed from one's own.
-      lastRandom = sum(sum(lastRandom, randomDigits(random(12))), [1]);
+      countUp(lastRandom, random(12));
     }
     return lastText + textOf(lastRandom);
   };

@@ -8,6 +8,17 @@ export interface Waiting {
   place: number;
 }
 
+/** Where a deploy comes from. */
+export interface Origin {
+  tokenSha256: string;
+  /** That of the waiting deploy it takes over from; without one it goes to the end of the line. */
+  place?: number;
+  /** What has made it, which finds it from now on. */
+  delivery?: Delivery;
+  /** The earlier deploy of the same delivery, which this one repeats. */
+  instead?: string;
+}
+
 /**
  * What the queue needs of a store. Everything is synchronous, and durable when it returns. A write that fails
  * throws Fault `store_unwritable` and has changed nothing.
@@ -15,8 +26,7 @@ export interface Waiting {
 export interface Store {
   /** All of `work` or nothing of it; a transaction inside another joins it. */
   transaction<T>(work: () => T): T;
-  /** `place`: that of the waiting deploy it takes over from; without one it goes to the end of the line. */
-  add(deploy: Queued, options: { tokenSha256: string; place?: number }): void;
+  add(deploy: Queued, origin: Origin): void;
   update(deploy: Deploy): void;
   get(id: string): Deploy | undefined;
   /** Newest first, by the order in which they were added: clocks jump, this order does not. */
@@ -33,8 +43,6 @@ export interface Store {
   standsFor(id: string): string[];
   /** The deploy that a delivery has made, found by the body it had or else by its id. */
   remembered(app: string, delivery: Delivery): Deploy | undefined;
-  /** `instead`: the earlier deploy of the same delivery, which this one repeats. */
-  remember(app: string, delivery: Delivery, deploy: string, instead?: string): void;
   app(name: string): AppState;
   setApp(name: string, state: AppState): void;
   /** The deploy that a token was given out with. */

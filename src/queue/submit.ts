@@ -28,7 +28,12 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
   const createToken = createTokens();
 
   /** Adds one deploy in the running transaction, and supersedes whom it replaces. */
-  function enqueue(request: DeployRequest, repeated: Deploy | undefined, news: Deploy[]): Submission {
+  function enqueue(
+    request: DeployRequest,
+    news: Deploy[],
+    delivery?: Delivery,
+    repeated?: Deploy,
+  ): Submission {
     const deploy: Queued = queued(ids(), request, now(), repeated);
     const token = createToken(deploy.id);
     const replaced = store.waiting(request.app).filter((other) => supersedes(request.trigger, other.deploy));
@@ -38,7 +43,7 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
       news.push(end);
     }
     const place = inherited(request.trigger, replaced)?.place;
-    store.add(deploy, { tokenSha256: hashToken(token), place });
+    store.add(deploy, { tokenSha256: hashToken(token), place, delivery, instead: repeated?.id });
     news.push(deploy);
     return { kind: "queued", deploy, position: store.position(deploy.id) ?? 1, token };
   }
@@ -59,7 +64,10 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
       );
   }
 
-  /** What was superseded by what came with it has not waited: nobody can have followed its log, so it gets none. */
+  /**
+   * What was superseded by what came with it has not waited: nobody can have followed its log, so it gets none, and is
+   * told of once.
+   */
   function tell(news: Deploy[]): void {
     const came = new Set<string>();
     const passed = new Set<string>();
@@ -67,8 +75,8 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
       if (status === "queued") came.add(id);
       else if (came.has(id)) passed.add(id);
     for (const deploy of news)
-      if (passed.has(deploy.id)) journal.publish(deploy);
-      else journal.status(deploy, { end: deploy.status === "superseded" });
+      if (!passed.has(deploy.id)) journal.status(deploy, { end: deploy.status === "superseded" });
+      else if (deploy.status !== "queued") journal.publish(deploy);
   }
 
   /** In a transaction: what becomes of one delivery, and what is to be told of it. */
@@ -77,12 +85,7 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
     const submissions = requests.map((request): Submission => {
       const earlier = store.remembered(request.app, delivery);
       if (earlier && !mayRepeat(earlier)) return { kind: "duplicate", deploy: earlier };
-      const hold = held(request);
-      if (hold) return hold;
-      const submission = enqueue(request, earlier, news);
-      if (submission.kind === "queued")
-        store.remember(request.app, delivery, submission.deploy.id, earlier?.id);
-      return submission;
+      return held(request) ?? enqueue(request, news, delivery, earlier);
     });
     return { submissions, news };
   }
@@ -106,7 +109,7 @@ export function createSubmit({ store, journal, ids, now, isApp }: Deps) {
     ask(request: DeployRequest): Submission {
       check([request]);
       const news: Deploy[] = [];
-      const submission = store.transaction(() => held(request) ?? enqueue(request, undefined, news));
+      const submission = store.transaction(() => held(request) ?? enqueue(request, news));
       tell(news);
       return submission;
     },

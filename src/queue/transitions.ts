@@ -32,12 +32,9 @@ export const started = (deploy: Queued, standsFor: string[], at: At): Running =>
   steps: pendingSteps(),
 });
 
-export const superseded = (deploy: Queued, by: string, at: At): Ended => ({
-  ...deploy,
-  status: "superseded",
-  supersededBy: by,
-  finishedAt: iso(at),
-});
+/** Of a flood all but one become this, and Node 20 takes ten times as long to write what is added behind a spread. */
+export const superseded = (deploy: Queued, by: string, at: At): Ended =>
+  Object.assign({}, deploy, { status: "superseded" as const, supersededBy: by, finishedAt: iso(at) });
 
 /** Ended before it ran. */
 export const canceled = (deploy: Queued, error: DeployError, at: At): Ended => ({

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { onTestFinished } from "vitest";
 import { openStore } from "../../src/adapters/sqlite/store.js";
 import type { Deploy, DeployStatus, Outcome, Trigger } from "../../src/domain/deploy.js";
@@ -16,6 +16,9 @@ export const push = (n: number, app = "api", trigger: Trigger = "push"): DeployR
   ref: "refs/heads/main",
   commit: { sha: sha(n), message: `change ${n}`, author: "Ada" },
 });
+
+/** As the hash of a body that is this text. */
+export const hashOf = (text: string): string => hash("sha256", text);
 
 export const delivery = (id: string) => ({ id, bodySha256: randomBytes(32).toString("hex") });
 

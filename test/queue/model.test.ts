@@ -5,7 +5,7 @@ import { inherited, inOrder, mayRepeat, nextOf, supersedes } from "../../src/que
 import type { Waiting } from "../../src/queue/store.js";
 import { queued, settled, started, withStep } from "../../src/queue/transitions.js";
 import { makeTempDir, removeTempDir } from "../support/temp.js";
-import { bench, problem, push, sha } from "./bench.js";
+import { bench, hashOf, problem, push, sha } from "./bench.js";
 
 const apps = ["api", "web", "shop"];
 const app = fc.constantFrom(...apps);
@@ -83,7 +83,7 @@ test("whatever happens in whatever order, the queue keeps its word", async () =>
           const ids = [...known.keys()];
           if (op.do === "push") {
             n++;
-            const delivery = { id: `g${n}`, bodySha256: `b${n}`, app: op.app, n };
+            const delivery = { id: `g${n}`, bodySha256: hashOf(`b${n}`), app: op.app, n };
             deliveries.push(delivery);
             deliver(delivery);
           } else if (op.do === "again") {

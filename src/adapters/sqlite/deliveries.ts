@@ -2,23 +2,142 @@ import type { Delivery } from "../../domain/request.js";
 import type { Row } from "./driver.js";
 import type { prepareAll } from "./statements.js";
 
+/** From how many deploys on the index is brought up to date though others wait: two megabytes, and many for each page. */
+const most = 8_192;
+/** How many keys are indexed at a time: a millisecond, in which nobody is answered. */
+const atOnce = 300;
+
 type Statements = Pick<
   ReturnType<typeof prepareAll>,
-  "remembered" | "rememberId" | "rememberBody" | "repeated" | "repeatsOfRepeated"
+  | "indexed"
+  | "setIndexed"
+  | "notIndexed"
+  | "indexId"
+  | "indexBody"
+  | "lastSeq"
+  | "madeByBody"
+  | "madeById"
+  | "lastRepeat"
+  | "repeated"
+  | "repeatsOfRepeated"
 >;
 
-/** By what a delivery is known again (migrations.ts). Whoever calls has written the deploys that are meant. */
-export const createDeliveries = (sql: Statements) => ({
-  /** The deploy that it has made, or the one that repeats that. */
-  find: (app: string, { id, bodySha256 }: Delivery): Row | undefined =>
-    sql.remembered.get(app, bodySha256, bodySha256, app, id),
-  add(app: string, { id, bodySha256 }: Delivery, seq: number): void {
-    sql.rememberId.run(app, id, seq);
-    sql.rememberBody.run(app, bodySha256, bodySha256, seq);
-  },
-  /** Whatever has led to the earlier deploy leads to this one. */
-  repeat(seq: number, earlier: string): void {
-    sql.repeatsOfRepeated.run(seq, earlier);
-    sql.repeated.run(seq, earlier);
-  },
-});
+/** What the index does not have yet: of each key the last deploy. */
+interface Ahead {
+  /** Seq of the last deploy that is indexed, and of the last one there is. */
+  upto: number;
+  last: number;
+  ids: Map<string, number>;
+  bodies: Map<string, number>;
+}
+
+/** Keys on their way into the index, the last first, up to a deploy. */
+interface Round {
+  to: number;
+  ids: string[];
+  bodies: string[];
+}
+
+/** A hash in hex as SQLite keeps it. */
+export const bytesOf = (hex: string): Uint8Array => Buffer.from(hex, "hex");
+
+/** No app's name has a space. */
+const keyOf = (app: string, key: string): string => `${app} ${key}`;
+const partsOf = (key: string): [string, string] => {
+  const end = key.indexOf(" ");
+  return [key.slice(0, end), key.slice(end + 1)];
+};
+
+const lastFirst = (keys: Map<string, number>): string[] => [...keys.keys()].sort().reverse();
+
+const without = (keys: Map<string, number>, upto: number): Map<string, number> =>
+  new Map([...keys].filter(([, seq]) => seq > upto));
+
+/**
+ * By what a delivery is known again. It is durable in the row of its deploy. Its keys are random, so that in the index
+ * each would write a page of its own: they wait in memory, and many go there in their order, those of one page together.
+ */
+export function createDeliveries(sql: Statements) {
+  let ahead: Ahead | undefined;
+  let round: Round | undefined;
+
+  function note({ ids, bodies }: Ahead, app: string, { id, bodySha256 }: Delivery, seq: number): void {
+    ids.set(keyOf(app, id), seq);
+    bodies.set(keyOf(app, bodySha256), seq);
+  }
+
+  function read(): Ahead {
+    const upto = Number(sql.indexed.get()?.upto);
+    const all: Ahead = { upto, last: Number(sql.lastSeq.get()?.seq), ids: new Map(), bodies: new Map() };
+    for (const { app, id, body_sha256, seq } of sql.notIndexed.all(upto))
+      note(all, String(app), { id: String(id), bodySha256: String(body_sha256) }, Number(seq));
+    return all;
+  }
+
+  function known(): Ahead {
+    ahead ??= read();
+    return ahead;
+  }
+
+  function begin(): Round {
+    const { last, ids, bodies } = known();
+    return { to: last, ids: lastFirst(ids), bodies: lastFirst(bodies) };
+  }
+
+  function end({ to }: Round): void {
+    sql.setIndexed.run(to);
+    const { last, ids, bodies } = known();
+    ahead = { upto: to, last, ids: without(ids, to), bodies: without(bodies, to) };
+    round = undefined;
+  }
+
+  return {
+    /** Seq of the deploy that it has made, found by its body or else by its id. */
+    find(app: string, { id, bodySha256 }: Delivery): number | undefined {
+      const { ids, bodies } = known();
+      const seq =
+        bodies.get(keyOf(app, bodySha256)) ??
+        sql.madeByBody.get(app, bytesOf(bodySha256))?.deploy ??
+        ids.get(keyOf(app, id)) ??
+        sql.madeById.get(app, id)?.deploy;
+      return seq === undefined ? undefined : Number(seq);
+    },
+    /** That deploy, or the one that repeats it. Whoever calls has written the deploys that are meant. */
+    get: (seq: number): Row | undefined => sql.lastRepeat.get(seq, seq),
+    /** Whatever has led to the earlier deploy leads to this one. */
+    repeat(seq: number, earlier: string): void {
+      sql.repeatsOfRepeated.run(seq, earlier);
+      sql.repeated.run(seq, earlier);
+    },
+    /** A deploy is added, and what has made it. */
+    add(app: string, delivery: Delivery | undefined, seq: number): void {
+      const all = known();
+      all.last = seq;
+      if (delivery) note(all, app, delivery, seq);
+    },
+    isBehind: (): boolean => known().upto < known().last,
+    isFarBehind: (): boolean => known().last - known().upto > most,
+    /** Indexes some more, in a transaction of its own. True when more of the same round is left. */
+    index(): boolean {
+      round ??= begin();
+      const { ids, bodies } = known();
+      if (round.ids.length > 0)
+        for (const key of round.ids.splice(-atOnce).reverse()) {
+          const [app, id] = partsOf(key);
+          sql.indexId.run(app, id, ids.get(key) ?? null);
+        }
+      else
+        for (const key of round.bodies.splice(-atOnce).reverse()) {
+          const [app, hash] = partsOf(key);
+          sql.indexBody.run(app, bytesOf(hash), bodies.get(key) ?? null);
+        }
+      if (round.ids.length + round.bodies.length === 0) end(round);
+      return round !== undefined;
+    },
+    /** A transaction was taken back. */
+    forget(): void {
+      ahead = undefined;
+      round = undefined;
+    },
+  };
+}

@@ -11,7 +11,7 @@ export interface Statement {
   get(...values: SqlValue[]): Row | undefined;
   all(...values: SqlValue[]): Row[];
 }
-type SqlValue = string | number | null;
+type SqlValue = string | number | Uint8Array | null;
 export type Row = Record<string, string | number | null>;
 
 interface Sqlite {

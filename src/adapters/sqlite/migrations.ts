@@ -12,6 +12,11 @@ import type { Database } from "./driver.js";
  * none is asked for. A token is found by the deploy's id in front of it (queue/tokens.ts); those from before ids were there
  * keep an index of their own. An index ends in the `seq` of its row as it is. What `deliveries` said by rows that pointed
  * to a repeated deploy and were moved, `repeats` says beside them: it is seldom, and they need no index to be found by.
+ *
+ * Version 3: the keys of a delivery are random, and two pages for each were most of what a commit wrote. They stand in
+ * the row of its deploy, which is appended; `delivery_ids` and `delivery_bodies` follow later, up to the deploy that
+ * `indexed` names, and what comes after that is held in memory (deliveries.ts). What is superseded, which is most of a
+ * flood and seldom asked for, is not found by its status: where it is rare, a list of it looks at every deploy.
  */
 const migrations: readonly string[] = [
   `CREATE TABLE deploys (
@@ -92,6 +97,16 @@ const migrations: readonly string[] = [
    CREATE INDEX deploys_app_status ON deploys (app, status);
    CREATE INDEX deploys_place ON deploys (place);
    CREATE INDEX deploys_older_token ON deploys (token_sha256) WHERE instr(token_sha256, '.') = 0;`,
+  `ALTER TABLE deploys ADD COLUMN delivery TEXT;
+   ALTER TABLE deploys ADD COLUMN delivery_sha256 BLOB;
+   DROP INDEX deploys_status;
+   DROP INDEX deploys_app_status;
+   CREATE INDEX deploys_status ON deploys (status) WHERE status <> 'superseded';
+   CREATE INDEX deploys_app_status ON deploys (app, status) WHERE status <> 'superseded';
+   CREATE TABLE indexed (
+     upto INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO indexed (upto) SELECT coalesce(max(seq), 0) FROM deploys;`,
 ];
 
 const versionOf = (db: Database): number => Number(db.prepare("PRAGMA user_version").get()?.user_version);

@@ -3,14 +3,15 @@ import type { Database } from "./driver.js";
 /** How many succeeded deploys anybody would look through for a release to go back to. */
 const succeededLimit = 200;
 
-/** A hash that is given twice in hex, as 32 bytes; the tests' are no hex. */
-const sha256 = "coalesce(unhex(?), CAST(? AS BLOB))";
+/** SQLite uses an index of some rows (migrations.ts) where a query says that it wants none but these. */
+export const hasStatusIndexed = "status <> 'superseded'";
 
 /** What the store asks and tells SQLite, but for lists, which are asked for in many ways. */
 export const prepareAll = (db: Database) => ({
   add: db.prepare(
-    `INSERT INTO deploys (seq, place, id, app, status, sha, trigger, token_sha256, superseded_by, body)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO deploys (seq, place, id, app, status, sha, trigger, token_sha256, superseded_by, body,
+                          delivery, delivery_sha256)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   ),
   lastSeq: db.prepare("SELECT coalesce(max(seq), 0) AS seq FROM deploys"),
   update: db.prepare("UPDATE deploys SET status = ?, sha = ?, superseded_by = ?, body = ? WHERE id = ?"),
@@ -18,25 +19,27 @@ export const prepareAll = (db: Database) => ({
   waiting: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'queued' ORDER BY place"),
   running: db.prepare("SELECT seq, place, body FROM deploys WHERE status = 'running'"),
   succeeded: db.prepare(
-    `SELECT seq, place, body FROM deploys WHERE app = ? AND status = 'succeeded'
+    `SELECT seq, place, body FROM deploys WHERE app = ? AND status = 'succeeded' AND ${hasStatusIndexed}
        ORDER BY seq DESC LIMIT ${succeededLimit}`,
   ),
   standsFor: db.prepare(
     `SELECT sha FROM deploys WHERE place = ? AND seq <= ? AND trigger <> 'rollback' AND sha <> ''
        ORDER BY seq DESC`,
   ),
-  remembered: db.prepare(
-    `SELECT seq, place, body FROM deploys WHERE seq = coalesce(
-       (SELECT coalesce(later, deploy) FROM delivery_bodies LEFT JOIN repeats ON earlier = deploy
-          WHERE app = ? AND sha256 = ${sha256}),
-       (SELECT coalesce(later, deploy) FROM delivery_ids LEFT JOIN repeats ON earlier = deploy
-          WHERE app = ? AND id = ?))`,
+  madeByBody: db.prepare("SELECT deploy FROM delivery_bodies WHERE app = ? AND sha256 = ?"),
+  madeById: db.prepare("SELECT deploy FROM delivery_ids WHERE app = ? AND id = ?"),
+  lastRepeat: db.prepare(
+    `SELECT seq, place, body FROM deploys
+       WHERE seq = coalesce((SELECT later FROM repeats WHERE earlier = ?), ?)`,
   ),
-  /** Two statements: one that inserts into both tables is none, and rows of one table at once cost more than a call. */
-  rememberId: db.prepare("INSERT OR REPLACE INTO delivery_ids (app, id, deploy) VALUES (?, ?, ?)"),
-  rememberBody: db.prepare(
-    `INSERT OR REPLACE INTO delivery_bodies (app, sha256, deploy) VALUES (?, ${sha256}, ?)`,
+  indexed: db.prepare("SELECT upto FROM indexed"),
+  setIndexed: db.prepare("UPDATE indexed SET upto = ?"),
+  notIndexed: db.prepare(
+    `SELECT seq, app, delivery AS id, lower(hex(delivery_sha256)) AS body_sha256 FROM deploys
+       WHERE seq > ? AND delivery IS NOT NULL ORDER BY seq`,
   ),
+  indexId: db.prepare("INSERT OR REPLACE INTO delivery_ids (app, id, deploy) VALUES (?, ?, ?)"),
+  indexBody: db.prepare("INSERT OR REPLACE INTO delivery_bodies (app, sha256, deploy) VALUES (?, ?, ?)"),
   repeatsOfRepeated: db.prepare(
     "UPDATE repeats SET later = ? WHERE later = (SELECT seq FROM deploys WHERE id = ?)",
   ),

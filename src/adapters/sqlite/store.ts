@@ -4,17 +4,19 @@ import type { Deploy } from "../../domain/deploy.js";
 import { Fault } from "../../domain/fault.js";
 import type { AppState } from "../../domain/request.js";
 import type { Store } from "../../queue/store.js";
+import { createChain } from "./chain.js";
 import { createCheckpoints, pagesOfFullLog } from "./checkpoint.js";
-import { createDeliveries } from "./deliveries.js";
+import { bytesOf, createDeliveries } from "./deliveries.js";
 import { createDiskWatch } from "./disk.js";
 import { CONSTRAINT, type Database, openDatabase, type Row, sqliteCode } from "./driver.js";
 import { unusable, unwritable } from "./faults.js";
 import { type Added, createFresh } from "./fresh.js";
+import { createLater } from "./later.js";
 import { createLine } from "./line.js";
 import { lockDataDir } from "./lock.js";
 import { migrate } from "./migrations.js";
 import { isQueued, isRunning, toBody, toDeploy } from "./rows.js";
-import { prepareAll } from "./statements.js";
+import { hasStatusIndexed, prepareAll } from "./statements.js";
 
 /**
  * The store in a data folder, which it makes if need be, under the folder's lock. Every commit is synced to the
@@ -62,12 +64,10 @@ interface Beside {
 function createStore(db: Database, beside: Beside): Store & { close(): void } {
   const sql = prepareAll(db);
   const deliveries = createDeliveries(sql);
+  const chain = createChain(sql);
   const { release, disk, checkpoints } = beside;
   const supersededBy = (deploy: Deploy) => ("supersededBy" in deploy ? (deploy.supersededBy ?? null) : null);
-  const fresh = createFresh({
-    deploy: (added) => write(() => insert(added)),
-    delivery: (app, delivery, seq) => write(() => deliveries.add(app, delivery, seq)),
-  });
+  const fresh = createFresh((added) => write(() => insert(added)));
   const line = createLine(() => {
     fresh.flush();
     return sql.waiting.all().flatMap((row) => {
@@ -75,6 +75,10 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       return isQueued(deploy) ? [{ deploy, place: Number(row.place) }] : [];
     });
   });
+  /** So that a start after a kill finds few that are ahead of the index. */
+  const indexing = createLater(
+    () => deliveries.isBehind() && transaction(() => write(() => deliveries.index())),
+  );
   /** Of the deploy that was added last, as far as it is known: nobody else adds any (lock.ts). */
   let lastSeq: number | undefined;
   const states = new Map<string, AppState>();
@@ -90,9 +94,11 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       write(() => db.exec("COMMIT"));
       disk.works();
       checkpoints.committed();
+      if (deliveries.isBehind()) indexing.written(deliveries.isFarBehind());
       return result;
     } catch (error) {
       fresh.forget();
+      deliveries.forget();
       line.forget();
       states.clear();
       lastSeq = undefined;
@@ -119,10 +125,11 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     }
   }
 
-  function insert({ seq, place, tokenSha256, deploy }: Added): void {
+  function insert({ seq, place, tokenSha256, delivery, deploy }: Added): void {
     const { id, app, status, commit, trigger } = deploy;
-    const by = supersededBy(deploy);
-    sql.add.run(seq, place, id, app, status, commit.sha, trigger, tokenSha256, by, toBody(deploy));
+    const [by, body] = [supersededBy(deploy), toBody(deploy)];
+    const [made, hash] = delivery ? [delivery.id, bytesOf(delivery.bodySha256)] : [null, null];
+    sql.add.run(seq, place, id, app, status, commit.sha, trigger, tokenSha256, by, body, made, hash);
   }
 
   /** What reads the tables finds there what has been added, too. */
@@ -133,39 +140,23 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       return read(...args);
     };
 
-  function standsFor(id: string): string[] {
-    const row = sql.get.get(id);
-    if (!row) return [];
-    return [...new Set(sql.standsFor.all(row.place ?? 0, row.seq ?? 0).map(({ sha }) => String(sha)))];
-  }
-
-  /**
-   * Who superseded a deploy, in runs: in one place each supersedes the one before it; the last of a place may
-   * have been superseded by one in another. So a chain of thousands is a step or two.
-   */
-  function* runsOfHeirs(id: string): Generator<{ place: number; from: number; last: Row }> {
-    for (let row = sql.get.get(id); row; ) {
-      const last = sql.lastOfPlace.get(row.place ?? 0);
-      if (!last) return;
-      yield { place: Number(row.place), from: Number(row.seq), last };
-      const next = last.superseded_by;
-      row = typeof next === "string" ? sql.get.get(next) : undefined;
-    }
-  }
-
   const one = (row: Row | undefined) => row && toDeploy(row);
 
   return {
     transaction,
-    add(deploy, { tokenSha256, place }) {
-      lastSeq ??= Number(sql.lastSeq.get()?.seq);
-      const seq = lastSeq + 1;
-      const added = { seq, place: place ?? seq, tokenSha256, deploy };
-      if (depth > 0) fresh.add(added);
-      else write(() => insert(added));
-      lastSeq = seq;
-      line.added(deploy, added.place);
-    },
+    add: (deploy, { tokenSha256, place, delivery, instead }) =>
+      transaction(() => {
+        lastSeq ??= Number(sql.lastSeq.get()?.seq);
+        const seq = lastSeq + 1;
+        const added = { seq, place: place ?? seq, tokenSha256, delivery, deploy };
+        deliveries.add(deploy.app, delivery, seq);
+        fresh.add(added);
+        lastSeq = seq;
+        line.added(deploy, added.place);
+        if (instead === undefined) return;
+        fresh.flush();
+        write(() => deliveries.repeat(seq, instead));
+      }),
     update(deploy) {
       const { id, status, commit } = deploy;
       if (!fresh.update(deploy))
@@ -180,7 +171,9 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
         ...(status === undefined ? [] : [["status = ?", status] as const]),
         ...(from === undefined ? [] : [["seq < ?", from] as const]),
       ];
-      const condition = where.length === 0 ? "" : `WHERE ${where.map(([text]) => text).join(" AND ")}`;
+      const terms: string[] = where.map(([text]) => text);
+      if (status !== undefined && status !== "superseded") terms.push(hasStatusIndexed);
+      const condition = terms.length === 0 ? "" : `WHERE ${terms.join(" AND ")}`;
       const rows = db
         .prepare(`SELECT seq, place, body FROM deploys ${condition} ORDER BY seq DESC LIMIT ?`)
         .all(...where.map(([, value]) => value), limit + 1);
@@ -198,21 +191,14 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     position: (id) => line.position(id),
     running: reading(() => {
       const deploy = one(sql.running.get());
-      return deploy && isRunning(deploy) ? { ...deploy, standsFor: standsFor(deploy.id) } : undefined;
+      return deploy && isRunning(deploy) ? { ...deploy, standsFor: chain.standsFor(deploy.id) } : undefined;
     }),
-    standsFor: reading(standsFor),
+    standsFor: reading(chain.standsFor),
     remembered(app, delivery) {
-      if (fresh.recalls(app, delivery)) fresh.flush();
-      return one(deliveries.find(app, delivery));
-    },
-    remember(app, delivery, deploy, instead) {
-      if (instead === undefined && fresh.remember(app, delivery, deploy)) return;
+      const seq = deliveries.find(app, delivery);
+      if (seq === undefined) return undefined;
       fresh.flush();
-      const seq = Number(sql.get.get(deploy)?.seq);
-      write(() => {
-        if (instead !== undefined) deliveries.repeat(seq, instead);
-        deliveries.add(app, delivery, seq);
-      });
+      return one(deliveries.get(seq));
     },
     app(name) {
       const state = states.get(name) ?? (JSON.parse(String(sql.app.get(name)?.state ?? "{}")) as AppState);
@@ -231,15 +217,11 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
           : sql.tokenOwner.get(tokenSha256.slice(0, end), tokenSha256);
       return row?.id as string | undefined;
     }),
-    isHeir: reading((owner, id) => {
-      const row = sql.get.get(id);
-      for (const { place, from } of runsOfHeirs(owner))
-        if (row?.place === place && Number(row.seq) >= from) return true;
-      return false;
-    }),
-    lastHeir: reading((id) => one([...runsOfHeirs(id)].at(-1)?.last)),
+    isHeir: reading(chain.isHeir),
+    lastHeir: reading((id) => one(chain.lastHeir(id))),
     close() {
       disk.works();
+      indexing.end();
       checkpoints.close();
       // SQLite takes its log away by its name when it closes: on the new disk that is not ours to take.
       if (disk.isReplaced()) return;

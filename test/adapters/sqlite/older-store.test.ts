@@ -147,8 +147,8 @@ function expectAllOf(dir: string): void {
   expect(found("web", "g1", body(1))).toBeUndefined();
   expect([found("jobs", "g5", "new"), found("jobs", "new", body(5))]).toEqual(["d6", "d6"]);
   // It goes on: after the last, and a delivery that is repeated once more leads to the newest from all sides.
-  store.add(queued(7, "jobs"), { tokenSha256: hashToken(token(7)) });
-  store.remember("jobs", { id: "g7", bodySha256: body(5) }, "d7", "d6");
+  const delivery = { id: "g7", bodySha256: body(5) };
+  store.add(queued(7, "jobs"), { tokenSha256: hashToken(token(7)), delivery, instead: "d6" });
   expect(store.list({ limit: 1 })).toMatchObject({
     deploys: [{ id: "d7" }],
     next: "d7",
