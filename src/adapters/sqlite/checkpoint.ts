@@ -8,6 +8,8 @@ const every = 50;
 const fullLog = 32_000 * 1024;
 /** How long the thread is kept for the next one, milliseconds. */
 const idleMs = 5_000;
+/** How long its end waits at most for what it does, milliseconds. */
+const closingMs = 5_000;
 
 /** SQLite counts it in pages, and those of older stores are larger. */
 export const pagesOfFullLog = (db: Database): number =>
@@ -24,6 +26,8 @@ export function createCheckpoints(database: string) {
   let thread: Worker | undefined;
   let busy = false;
   let idle: NodeJS.Timeout | undefined;
+  /** 0 while the thread loads SQLite or is in it. */
+  const isIdle = new Int32Array(new SharedArrayBuffer(4));
 
   const end = (): void => {
     clearTimeout(idle);
@@ -35,7 +39,7 @@ export function createCheckpoints(database: string) {
 
   function start(): Worker {
     const started = new Worker(builtFile("./checkpoint-thread.js", import.meta.url), {
-      workerData: database,
+      workerData: { database, isIdle },
       execArgv: [],
       env: {},
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
@@ -59,9 +63,14 @@ export function createCheckpoints(database: string) {
       commits = 0;
       busy = true;
       clearTimeout(idle);
+      Atomics.store(isIdle, 0, 0);
       thread ??= start();
       thread.postMessage("now");
     },
-    close: end,
+    close(): void {
+      // A thread that is ended while it is in SQLite's package takes the whole process with it (SIGABRT).
+      if (thread) Atomics.wait(isIdle, 0, 0, closingMs);
+      end();
+    },
   };
 }

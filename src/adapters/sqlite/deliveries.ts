@@ -2,8 +2,8 @@ import type { Delivery } from "../../domain/request.js";
 import type { Row } from "./driver.js";
 import type { prepareAll } from "./statements.js";
 
-/** From how many deploys on the index is brought up to date though others wait: two megabytes, and many for each page. */
-const most = 8_192;
+/** From how many deploys on the index is brought up to date though others wait: a megabyte, and many for each page. */
+const most = 4_096;
 /** How many keys are indexed at a time: a millisecond, in which nobody is answered. */
 const atOnce = 300;
 
@@ -58,43 +58,48 @@ const without = (keys: Map<string, number>, upto: number): Map<string, number> =
  * each would write a page of its own: they wait in memory, and many go there in their order, those of one page together.
  */
 export function createDeliveries(sql: Statements) {
-  let ahead: Ahead | undefined;
+  let ahead = read();
   let round: Round | undefined;
+  /** What the running transaction has changed here; to read all of it again takes tens of milliseconds. */
+  let undo: (() => void)[] = [];
 
-  function note({ ids, bodies }: Ahead, app: string, { id, bodySha256 }: Delivery, seq: number): void {
-    ids.set(keyOf(app, id), seq);
-    bodies.set(keyOf(app, bodySha256), seq);
+  function set(keys: Map<string, number>, key: string, seq: number): void {
+    const before = keys.get(key);
+    undo.push(() => (before === undefined ? keys.delete(key) : keys.set(key, before)));
+    keys.set(key, seq);
   }
 
   function read(): Ahead {
     const upto = Number(sql.indexed.get()?.upto);
     const all: Ahead = { upto, last: Number(sql.lastSeq.get()?.seq), ids: new Map(), bodies: new Map() };
     for (const { app, id, body_sha256, seq } of sql.notIndexed.all(upto))
-      note(all, String(app), { id: String(id), bodySha256: String(body_sha256) }, Number(seq));
+      for (const [keys, key] of [
+        [all.ids, id],
+        [all.bodies, body_sha256],
+      ] as const)
+        keys.set(keyOf(String(app), String(key)), Number(seq));
     return all;
   }
 
-  function known(): Ahead {
-    ahead ??= read();
-    return ahead;
-  }
-
   function begin(): Round {
-    const { last, ids, bodies } = known();
+    const { last, ids, bodies } = ahead;
     return { to: last, ids: lastFirst(ids), bodies: lastFirst(bodies) };
   }
 
   function end({ to }: Round): void {
     sql.setIndexed.run(to);
-    const { last, ids, bodies } = known();
-    ahead = { upto: to, last, ids: without(ids, to), bodies: without(bodies, to) };
+    const before = ahead;
+    undo.push(() => {
+      ahead = before;
+    });
+    ahead = { ...before, upto: to, ids: without(before.ids, to), bodies: without(before.bodies, to) };
     round = undefined;
   }
 
   return {
     /** Seq of the deploy that it has made, found by its body or else by its id. */
     find(app: string, { id, bodySha256 }: Delivery): number | undefined {
-      const { ids, bodies } = known();
+      const { ids, bodies } = ahead;
       const seq =
         bodies.get(keyOf(app, bodySha256)) ??
         sql.madeByBody.get(app, bytesOf(bodySha256))?.deploy ??
@@ -111,16 +116,21 @@ export function createDeliveries(sql: Statements) {
     },
     /** A deploy is added, and what has made it. */
     add(app: string, delivery: Delivery | undefined, seq: number): void {
-      const all = known();
-      all.last = seq;
-      if (delivery) note(all, app, delivery, seq);
+      const { last } = ahead;
+      undo.push(() => {
+        ahead.last = last;
+      });
+      ahead.last = seq;
+      if (!delivery) return;
+      set(ahead.ids, keyOf(app, delivery.id), seq);
+      set(ahead.bodies, keyOf(app, delivery.bodySha256), seq);
     },
-    isBehind: (): boolean => known().upto < known().last,
-    isFarBehind: (): boolean => known().last - known().upto > most,
+    isBehind: (): boolean => ahead.upto < ahead.last,
+    isFarBehind: (): boolean => ahead.last - ahead.upto > most,
     /** Indexes some more, in a transaction of its own. True when more of the same round is left. */
     index(): boolean {
       round ??= begin();
-      const { ids, bodies } = known();
+      const { ids, bodies } = ahead;
       if (round.ids.length > 0)
         for (const key of round.ids.splice(-atOnce).reverse()) {
           const [app, id] = partsOf(key);
@@ -134,9 +144,14 @@ export function createDeliveries(sql: Statements) {
       if (round.ids.length + round.bodies.length === 0) end(round);
       return round !== undefined;
     },
-    /** A transaction was taken back. */
-    forget(): void {
-      ahead = undefined;
+    /** The transaction is durable. */
+    committed(): void {
+      undo = [];
+    },
+    /** The transaction was taken back. A round is begun anew: of two pieces that put the same in nothing comes. */
+    takenBack(): void {
+      for (const step of undo.reverse()) step();
+      undo = [];
       round = undefined;
     },
   };

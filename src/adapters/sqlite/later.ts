@@ -1,53 +1,65 @@
 /** For how long nothing must have been written, milliseconds: a burst has no longer gaps. */
 const quietMs = 1_000;
+/** After one that failed, milliseconds. */
+const retryMs = 30_000;
 /** Between two pieces of work, milliseconds: whoever comes meanwhile is served first. */
 const betweenMs = 5;
 
+interface Deps {
+  /** Does a piece, and says whether it has begun what another has to end. */
+  work: () => boolean;
+  /** Is there anything to do? */
+  isLeft: () => boolean;
+}
+
 /**
- * Does what can wait, piece by piece, once nothing has been written for a moment or when it becomes urgent. `work` does a
- * piece and says whether it has begun what another has to end; when it fails it is tried again after the next write.
+ * Does what can wait, piece by piece, once nothing has been written for a moment or when it becomes urgent. What fails
+ * is tried again after a while. Nobody waits for it, and nothing of it runs when nothing is left.
  */
-export function createLater(work: () => boolean) {
+export function createLater({ work, isLeft }: Deps) {
   let timer: NodeJS.Timeout | undefined;
-  /** Since the timer runs, or since the first piece. */
+  /** Since the timer runs. */
   let hasWritten = false;
   let hasBegun = false;
-  let isWorking = false;
 
   function wait(ms: number): void {
     clearTimeout(timer);
     hasWritten = false;
-    timer = setTimeout(piece, ms).unref();
+    timer = setTimeout(look, ms).unref();
+  }
+
+  function end(): void {
+    clearTimeout(timer);
+    timer = undefined;
+  }
+
+  function look(): void {
+    if (hasWritten && !hasBegun) wait(quietMs);
+    else piece();
   }
 
   function piece(): void {
-    timer = undefined;
-    if (hasWritten && !hasBegun) {
-      wait(quietMs);
-      return;
-    }
-    isWorking = true;
     try {
       hasBegun = work();
+      if (hasBegun) wait(betweenMs);
+      else if (isLeft()) wait(quietMs);
+      else end();
     } catch {
-      // What writes next gets to know it too, and can say it to somebody.
+      // What else is written gets to know it too, and can say it to somebody.
       hasBegun = false;
+      wait(retryMs);
     }
-    isWorking = false;
-    if (hasBegun) timer = setTimeout(piece, betweenMs).unref();
-    else if (hasWritten) wait(quietMs);
   }
 
   return {
-    /** Something was written that leaves work behind. */
+    /** Something was written. */
     written(isUrgent: boolean): void {
-      if (isWorking) return;
+      hasWritten = true;
       if (isUrgent && !hasBegun) {
-        wait(betweenMs);
         hasBegun = true;
-      } else if (timer) hasWritten = true;
-      else wait(quietMs);
+        wait(betweenMs);
+      } else if (!timer && isLeft()) wait(quietMs);
     },
-    end: (): void => clearTimeout(timer),
+    end,
   };
 }

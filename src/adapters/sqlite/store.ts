@@ -76,9 +76,10 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
     });
   });
   /** So that a start after a kill finds few that are ahead of the index. */
-  const indexing = createLater(
-    () => deliveries.isBehind() && transaction(() => write(() => deliveries.index())),
-  );
+  const indexing = createLater({
+    work: () => transaction(() => write(() => deliveries.index())),
+    isLeft: deliveries.isBehind,
+  });
   /** Of the deploy that was added last, as far as it is known: nobody else adds any (lock.ts). */
   let lastSeq: number | undefined;
   const states = new Map<string, AppState>();
@@ -94,11 +95,12 @@ function createStore(db: Database, beside: Beside): Store & { close(): void } {
       write(() => db.exec("COMMIT"));
       disk.works();
       checkpoints.committed();
-      if (deliveries.isBehind()) indexing.written(deliveries.isFarBehind());
+      deliveries.committed();
+      indexing.written(deliveries.isFarBehind());
       return result;
     } catch (error) {
       fresh.forget();
-      deliveries.forget();
+      deliveries.takenBack();
       line.forget();
       states.clear();
       lastSeq = undefined;
