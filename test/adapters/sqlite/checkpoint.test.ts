@@ -11,7 +11,7 @@ test("a store may be closed at any moment of a checkpoint", () => {
     import { join } from "node:path";
     import { setTimeout as sleep } from "node:timers/promises";
     const { openStore } = await import(${JSON.stringify(store)});
-    for (let n = 0; n < 120; n++) {
+    for (let n = 0; n < 60; n++) {
       const store = openStore(join(${JSON.stringify(tempDir("checkpoint"))}, String(n)));
       const commits = 50 * (1 + (n % 4)) + (n % 7);
       for (let i = 0; i < commits; i++) store.transaction(() => store.setApp("api", {}));
