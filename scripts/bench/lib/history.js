@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const dist = (path) => import(fileURLToPath(new URL(`../../../dist/${path}`, import.meta.url)));
@@ -25,6 +26,7 @@ const took = {
 /** `count` ended deploys, one in ten superseded and one in twenty failed, the newest now, `apps` in turn. Gives each app's last five releases. */
 export async function fillHistory(dataDir, { count, apps }) {
   const { openStore } = await dist("adapters/sqlite/store.js");
+  const { openDatabase } = await dist("adapters/sqlite/driver.js");
   const { createIds } = await dist("domain/ids.js");
   const began = Date.now() - count * 60_000;
   let clock = began;
@@ -70,8 +72,7 @@ export async function fillHistory(dataDir, { count, apps }) {
           },
         }),
       };
-      store.add(deploy, { tokenSha256: sha256(id) });
-      store.remember(app, { id: sha1(id), bodySha256: sha256(sha) }, id);
+      store.add(deploy, { tokenSha256: sha256(id), delivery: { id: sha1(id), bodySha256: sha256(sha) } });
       if (status === "succeeded") {
         live[app] = [...(live[app] ?? []), release].slice(-5);
       }
@@ -80,6 +81,11 @@ export async function fillHistory(dataDir, { count, apps }) {
       last = id;
     }
   });
+  // Months leave no delivery that is not indexed.
+  const db = openDatabase(join(dataDir, "dropless.db"));
+  const behind = db.prepare("SELECT upto < (SELECT max(seq) FROM deploys) AS it FROM indexed");
+  while (behind.get().it) await sleep(50);
+  db.close();
   store.close();
   return { last, live };
 }
